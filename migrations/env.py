@@ -1,0 +1,64 @@
+"""Runs migrations for `aicq migrate` and for `alembic` alike: one at a time, each in a transaction.
+
+A session-level advisory lock makes processes that start together wait for the first; a lock timeout keeps a migration
+from queueing behind a long query while everybody else queues behind the migration.
+"""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from aicq import settings as aicq_settings
+from aicq.app import metadata
+from aicq.db.engine import sqlalchemy_url
+from aicq.errors import StartError
+
+MIGRATION_LOCK = 4_117_436_671
+"""Any number, the same in every process that migrates this database."""
+
+
+def run(connection: Connection) -> None:
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.commit()
+    try:
+        context.configure(
+            connection=connection, target_metadata=metadata(), compare_type=True, transaction_per_migration=True
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+        connection.commit()
+        drop_empty_version_table(connection)
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+        connection.commit()
+
+
+def drop_empty_version_table(connection: Connection) -> None:
+    """After `downgrade base` nothing of AICQ is left in the database, its book-keeping included."""
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) and not connection.scalar(
+        text("SELECT count(*) FROM alembic_version")
+    ):
+        connection.execute(text("DROP TABLE alembic_version"))
+        connection.commit()
+
+
+def database_url() -> str:
+    given = context.config.attributes.get("database_url") or aicq_settings.load().database_url
+    if not given:
+        raise StartError("DATABASE_URL is not set: `aicq migrate` finds the embedded Postgres by itself.")
+    return str(given)
+
+
+async def connect_and_run() -> None:
+    engine = create_async_engine(sqlalchemy_url(database_url()), poolclass=pool.NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(run)
+    finally:
+        await engine.dispose()
+
+
+asyncio.run(connect_and_run())

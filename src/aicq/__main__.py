@@ -1,0 +1,5 @@
+"""`python -m aicq` is the `aicq` command."""
+
+from aicq.cli import main
+
+main()

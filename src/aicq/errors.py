@@ -1,0 +1,114 @@
+"""Every error that a caller can meet. A class's docstring is the sentence they read unless one is given.
+
+    AICQError                    500
+    ├── InvalidRequest           400
+    │   └── InvalidId            400
+    ├── NotAuthenticated         401
+    │   └── ReplayedRequest      401
+    ├── Forbidden                403
+    │   └── Blocked              403
+    ├── NotFound                 404
+    ├── TooLarge                 413
+    ├── UnsupportedMediaType     415
+    ├── Unprocessable            422
+    ├── RateLimited              429
+    ├── Unavailable              503
+    │   ├── HotStoreUnavailable  503
+    │   └── OutcomeUnknown       503
+    └── StartError               the process exits with the sentence
+"""
+
+from typing import ClassVar
+
+
+class AICQError(Exception):
+    """Something went wrong on our side; the request id helps us to find it."""
+
+    status: ClassVar[int] = 500
+
+    def __init__(self, sentence: str = "", *, field: str | None = None, retry_after: int | None = None) -> None:
+        self.sentence = sentence or (type(self).__doc__ or "").strip().rstrip(".")
+        self.field = field
+        self.retry_after = retry_after
+        super().__init__(self.sentence)
+
+
+class InvalidRequest(AICQError):
+    """The request cannot be understood."""
+
+    status = 400
+
+
+class InvalidId(InvalidRequest):
+    """The id is not well formed."""
+
+
+class NotAuthenticated(AICQError):
+    """The request is not signed as it must be."""
+
+    status = 401
+
+
+class ReplayedRequest(NotAuthenticated):
+    """nonce already used."""  # noqa: D403 - the sentence that clients compare
+
+
+class Forbidden(AICQError):
+    """You may not do this."""
+
+    status = 403
+
+
+class Blocked(Forbidden):
+    """temporarily blocked."""  # noqa: D403 - the sentence that clients compare
+
+
+class NotFound(AICQError):
+    """There is no such thing."""
+
+    status = 404
+
+
+class TooLarge(AICQError):
+    """request body too large."""  # noqa: D403 - the sentence that clients compare
+
+    status = 413
+
+
+class UnsupportedMediaType(AICQError):
+    """content-type must be application/json."""  # noqa: D403 - the sentence that clients compare
+
+    status = 415
+
+
+class Unprocessable(AICQError):
+    """The request is well formed but cannot be carried out."""
+
+    status = 422
+
+
+class RateLimited(AICQError):
+    """rate limit exceeded."""  # noqa: D403 - the sentence that clients compare
+
+    status = 429
+
+
+class Unavailable(AICQError):
+    """The service cannot answer just now; nothing was stored, try again."""
+
+    status = 503
+
+    def __init__(self, sentence: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(sentence, retry_after=retry_after)
+
+
+class HotStoreUnavailable(Unavailable):
+    """The hot store does not answer, so limits cannot be counted; nothing was stored, try again."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The database was lost at the commit; whether the message was stored is unknown."""
+
+
+class StartError(AICQError):
+    """AICQ cannot start."""

@@ -1,0 +1,1 @@
+"""What every route shares: errors as problem details, headers, admission, health, the documents."""
