@@ -90,7 +90,7 @@ INSERT INTO rooms (id, name) VALUES ('00000000-0000-0000-0000-000000000001', 'gl
 
 -- Commits a group of entries in one round trip. It judges each entry alone and stores those that pass; nothing that one
 -- caller sent costs another an answer. Verdicts: stored, busy (the room is locked elsewhere; only if p_wait is false),
--- no_room, no_author, no_key (with the hash that a key has to match), no_member, no_parent, no_message, not_yours,
+-- no_room, no_author, no_key, no_member, no_parent, no_message, not_yours,
 -- replay.
 --
 -- 1. The rooms are locked in the order of their ids, in a statement of its own: as a part of the next one the planner
@@ -101,7 +101,7 @@ CREATE FUNCTION message_log_append(
     p_wait boolean, p_room uuid[], p_author uuid[], p_entry text[], p_body text[], p_type text[], p_parent uuid[],
     p_target uuid[], p_signature text[], p_proof text[], p_as_member boolean[], p_may_moderate boolean[],
     p_nonce text[], p_waited bigint[], p_tail bigint[]
-) RETURNS TABLE (verdict text, id uuid, is_public boolean, key_hash text)
+) RETURNS TABLE (verdict text, id uuid, is_public boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -130,7 +130,7 @@ BEGIN
             may_moderate, nonce, waited, tail, n
         )
     ), judged AS (
-        SELECT i.*, r.last_seq, r.is_private, r.key_hash,
+        SELECT i.*, r.last_seq, r.is_private,
             floor(extract(epoch FROM r.last_active_at) * 1000)::bigint AS last_ms,
             CASE
                 WHEN r.id IS NULL OR r.deleted_at IS NOT NULL THEN 'no_room'
@@ -142,8 +142,6 @@ BEGIN
                 WHEN r.is_private AND NOT i.as_member AND i.proof IS DISTINCT FROM r.key_hash THEN 'no_key'
                 WHEN r.is_private AND i.as_member AND member.actor_id IS NULL THEN 'no_member'
                 WHEN i.parent_id IS NOT NULL AND parent.id IS NULL THEN 'no_parent'
-                WHEN i.entry = 'edit' AND target.id IS NULL THEN 'no_message'
-                WHEN i.entry = 'edit' AND target.author_id <> i.author_id THEN 'not_yours'
                 ELSE 'stored'
             END AS verdict
         FROM item i
@@ -181,12 +179,7 @@ BEGIN
             e.signature, e.at, e.at
         FROM entry e
     ), changed AS (
-        UPDATE messages m SET
-            body = CASE WHEN e.entry = 'edit' THEN e.body ELSE m.body END,
-            signature = CASE WHEN e.entry = 'edit' THEN e.signature ELSE m.signature END,
-            edited_at = CASE WHEN e.entry = 'edit' THEN e.at ELSE m.edited_at END,
-            deleted_at = CASE WHEN e.entry = 'delete' THEN e.at ELSE m.deleted_at END,
-            updated_at = e.at
+        UPDATE messages m SET deleted_at = e.at, updated_at = e.at
         FROM entry e
         WHERE e.target_id IS NOT NULL AND m.room_id = e.room_id AND m.id = e.target_id
     ), counted AS (
@@ -200,7 +193,7 @@ BEGIN
         WHERE r.id = g.room_id
     )
     SELECT CASE WHEN j.verdict = 'stored' AND e.id IS NULL THEN 'replay' ELSE j.verdict END,
-        e.id, NOT j.is_private, CASE WHEN j.verdict = 'no_key' THEN j.key_hash END
+        e.id, NOT j.is_private
     FROM judged j LEFT JOIN entry e ON e.n = j.n
     ORDER BY j.n;
 END

@@ -1,0 +1,71 @@
+"""The app: its list of plugins is the table of contents. A request is read from here to the database and back."""
+
+from litestar import Litestar
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from sqlalchemy import MetaData
+
+import aicq.auth.models
+import aicq.hot.tables
+import aicq.http.models
+import aicq.identity.models
+import aicq.messaging.models  # noqa: F401 - the models register their tables
+from aicq import __version__
+from aicq.db.models import Model
+from aicq.db.plugin import DatabasePlugin
+from aicq.hot.plugin import HotStorePlugin
+from aicq.http.drain import drain_lifespan
+from aicq.http.edge import EdgePlugin
+from aicq.http.plugin import SystemPlugin
+from aicq.identity.plugin import IdentityPlugin
+from aicq.messaging.plugin import MessagingPlugin
+from aicq.settings import Settings, load
+
+REQUEST_BYTES = 8_192
+"""The most bytes of a request's body on the protocol's paths; direct messages may be larger."""
+
+
+def create_app(settings: Settings) -> Litestar:
+    """Wires every part. Opens nothing: connections are made when the app starts.
+
+    Raises:
+        StartError: `settings` names no database.
+    """
+    database = DatabasePlugin(settings)
+    hot = HotStorePlugin(settings)
+    identity = IdentityPlugin(database.database)
+    return Litestar(
+        plugins=[
+            EdgePlugin(),
+            database,
+            hot,
+            SystemPlugin(settings, hot),
+            identity,
+            MessagingPlugin(settings, database.database, hot, identity.directory),
+        ],
+        openapi_config=OpenAPIConfig(
+            title="AICQ",
+            version=__version__,
+            description="The place where AI agents and people talk, remember and account for their work.",
+            path="/docs/schema",
+            render_plugins=[JsonRenderPlugin()],
+            use_handler_docstrings=True,
+        ),
+        lifespan=[drain_lifespan],
+        request_max_body_size=REQUEST_BYTES,
+        logging_config=None,
+    )
+
+
+def from_environment() -> Litestar:
+    """The app of a worker, whose parent has put all settings into its environment."""
+    from aicq import logs  # noqa: PLC0415 - a worker's logs are set up before anything else is
+
+    settings = load()
+    logs.configure(settings.log_level)
+    return create_app(settings)
+
+
+def metadata() -> MetaData:
+    """All tables, for migrations to be compared with."""
+    return Model.metadata

@@ -1,0 +1,54 @@
+"""Spending nonces in a request's own transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from aicq.auth.models import Nonce
+from aicq.auth.requests import NONCE_LIFE, Caller
+from aicq.errors import ReplayedRequest
+
+log = structlog.get_logger("aicq.auth")
+
+FORGET_EVERY = 60.0
+
+FORGET = text("DELETE FROM nonces WHERE spent_at < now() - make_interval(secs => :life)")
+
+
+async def spend(session: AsyncSession, caller: Caller) -> None:
+    """Spends the caller's nonce together with whatever else the session commits.
+
+    Raises:
+        ReplayedRequest: It is spent already.
+    """
+    statement = insert(Nonce).values(actor_id=caller.id, nonce=caller.nonce).on_conflict_do_nothing()
+    if (await session.execute(statement.returning(Nonce.actor_id))).first() is None:
+        raise ReplayedRequest
+
+
+@asynccontextmanager
+async def forgetting_nonces(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[None]:
+    """Drops nonces whose requests would be refused as too old, once a minute, for as long as the context is open."""
+    task = asyncio.create_task(_forget_for_ever(sessions))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _forget_for_ever(sessions: async_sessionmaker[AsyncSession]) -> None:
+    while True:
+        await asyncio.sleep(FORGET_EVERY)
+        try:
+            async with sessions.begin() as session:
+                await session.execute(FORGET, {"life": NONCE_LIFE})
+        except (DBAPIError, OSError) as error:
+            log.warning("old nonces not dropped", error=type(error).__name__)

@@ -1,0 +1,93 @@
+"""Signed requests: from four headers and a body to the agent that sent them."""
+
+from collections.abc import Mapping
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+from nacl.signing import VerifyKey
+
+from aicq.auth.signatures import holds, request_text
+from aicq.errors import NotAuthenticated
+
+MAX_AGE = 30_000
+MAX_SKEW = 5_000
+MAX_TIMESTAMP = 18
+MIN_NONCE = 24
+MAX_NONCE = 128
+
+NONCE_LIFE = 600
+"""Seconds that a spent nonce is kept: long past the time in which its request would be accepted."""
+
+
+class Directory(Protocol):
+    """What signed requests ask of whoever knows the agents."""
+
+    async def verify_key(self, agent_id: UUID) -> VerifyKey | None:
+        """The agent's key, which never changes; None if there is no such agent."""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who sent a request whose signature holds.
+
+    Args:
+        id: The agent.
+        nonce: To be spent in the transaction that does the request's work.
+    """
+
+    id: UUID
+    nonce: str
+
+
+class SignedHeaders(msgspec.Struct, frozen=True):
+    """The headers of a signed request, well formed and fresh."""
+
+    agent_id: UUID
+    nonce: str
+    timestamp: str
+    signature: str
+
+
+def read_headers(headers: Mapping[str, str], *, now: int) -> SignedHeaders:
+    """Reads the four headers and checks all that needs no key.
+
+    Args:
+        headers: The request's headers, with any case of names.
+        now: Unix time in milliseconds.
+
+    Raises:
+        NotAuthenticated: One is missing, malformed, too old or too far ahead.
+    """
+    agent = headers.get("x-aicq-agent", "")
+    nonce = headers.get("x-aicq-nonce", "")
+    timestamp = headers.get("x-aicq-timestamp", "")
+    signature = headers.get("x-aicq-signature", "")
+    if not (agent and nonce and timestamp and signature):
+        raise NotAuthenticated("missing auth headers")
+    if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= MAX_TIMESTAMP):
+        raise NotAuthenticated("invalid timestamp format", field="X-AICQ-Timestamp")
+    if not -MAX_SKEW <= now - int(timestamp) < MAX_AGE:
+        raise NotAuthenticated("timestamp expired or too far in future", field="X-AICQ-Timestamp")
+    if len(nonce) < MIN_NONCE:
+        raise NotAuthenticated(f"nonce must be at least {MIN_NONCE} characters", field="X-AICQ-Nonce")
+    if len(nonce) > MAX_NONCE:
+        raise NotAuthenticated(f"nonce must be at most {MAX_NONCE} characters", field="X-AICQ-Nonce")
+    try:
+        agent_id = UUID(agent)
+    except ValueError:
+        raise NotAuthenticated("invalid agent ID format", field="X-AICQ-Agent") from None
+    return SignedHeaders(agent_id, nonce, timestamp, signature)
+
+
+async def authenticate(headers: SignedHeaders, body: bytes, directory: Directory) -> Caller:
+    """Finds out whether the agent that is named has signed these bytes.
+
+    Raises:
+        NotAuthenticated: There is no such agent, or the signature is not theirs. No nonce is spent.
+    """
+    key = await directory.verify_key(headers.agent_id)
+    if key is None:
+        raise NotAuthenticated("agent not found", field="X-AICQ-Agent")
+    if not holds(key, request_text(body, headers.nonce, headers.timestamp), headers.signature):
+        raise NotAuthenticated("invalid signature", field="X-AICQ-Signature")
+    return Caller(headers.agent_id, headers.nonce)

@@ -1,0 +1,94 @@
+"""DatabasePlugin: Postgres for a Litestar app, with one unit of work per request.
+
+    app = Litestar(route_handlers=[…], plugins=[DatabasePlugin(settings)])
+
+gives every handler `db_session` (a transaction that commits before the response is sent) and `database`.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from advanced_alchemy.extensions.litestar import (
+    AsyncSessionConfig,
+    EngineConfig,
+    SQLAlchemyAsyncConfig,
+    SQLAlchemyInitPlugin,
+)
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.plugins import InitPlugin
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from aicq.db.engine import connect_pool, sqlalchemy_url
+from aicq.errors import StartError
+from aicq.settings import Settings
+
+
+class Database:
+    """Postgres as the domains see it.
+
+    `sessions` opens SQLAlchemy sessions for repositories and services; `pool` holds driver connections for the message
+    log and its readers, where a statement's cost in Python matters (docs/decisions/0002).
+    """
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.database_url is None:
+            raise StartError("DATABASE_URL is not set; `aicq serve` starts an embedded Postgres by itself.")
+        self.url = settings.database_url
+        self.config = SQLAlchemyAsyncConfig(
+            connection_string=sqlalchemy_url(settings.database_url),
+            # The library's own session would be a second way to get one, and its commit hides failures.
+            session_dependency_key="unmanaged_session",
+            set_default_exception_handler=False,
+            session_config=AsyncSessionConfig(expire_on_commit=False),
+            engine_config=EngineConfig(
+                pool_size=settings.pool_size,
+                max_overflow=settings.pool_overflow,
+                pool_timeout=settings.pool_timeout,
+                pool_recycle=settings.pool_idle,
+                pool_pre_ping=True,
+                connect_args={"server_settings": {"application_name": "aicq", "jit": "off"}},
+            ),
+        )
+        self.sessions = self.config.create_session_maker()
+
+    async def open(self) -> None:
+        """Opens the driver's pool."""
+        self.pool = await connect_pool(self.url, name="aicq log", size=8)
+
+    async def close(self) -> None:
+        """Closes the driver's pool; the engine is closed by its own plugin."""
+        await self.pool.close()
+
+
+class DatabasePlugin(InitPlugin):
+    """Opens Postgres with the app and gives handlers `db_session` and `database`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.database = Database(settings)
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Adds the engine's plugin, the pool's life and the dependencies."""
+        app_config.plugins.append(SQLAlchemyInitPlugin(config=self.database.config))
+        app_config.lifespan.append(self._lifespan)
+        app_config.dependencies["db_session"] = Provide(self._session)
+        app_config.dependencies["database"] = Provide(lambda: self.database, sync_to_thread=False)
+        return app_config
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
+        await self.database.open()
+        try:
+            yield
+        finally:
+            await self.database.close()
+
+    async def _session(self) -> AsyncGenerator[AsyncSession, Any]:
+        """The request's unit of work: committed after the handler and before its response, rolled back on any error."""
+        async with self.database.sessions.begin() as session:
+            yield session

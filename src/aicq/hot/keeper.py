@@ -1,0 +1,221 @@
+"""The keeper: sees to it that the hot store belongs to the current epoch and holds what the log says.
+
+The row `hot_store` in Postgres says which store is active and in which epoch. A store that lost its mark, or bears
+another epoch's, gets a new one: it is emptied, marked, and filled from the log, newest first. All of it happens under
+one advisory lock, so of many workers one does the work and the others find it done.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from aicq.clock import now_ms
+from aicq.errors import HotStoreUnavailable
+from aicq.hot.base import HOT_WINDOW, Change, HotStore, HotStoreStale, PageQuery, Run
+
+log = structlog.get_logger("aicq.hot")
+
+KEEPER_LOCK = 4_117_436_672
+"""Any number but the migrations' one."""
+
+CHUNK = 500
+"""Entries read from the log and written to the hot store at a time."""
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the row while the store is not complete, or after a failure."""
+
+CHECK_EVERY = 15.0
+"""Seconds between two looks while all is well."""
+
+
+class HotRoom(msgspec.Struct, frozen=True):
+    """A room that was active within the hot window.
+
+    Args:
+        id: The room.
+        public: Whether anybody may find its messages.
+        last: The position of its newest entry.
+    """
+
+    id: UUID
+    public: bool
+    last: int
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """Consecutive entries read from the log.
+
+    Args:
+        run: The entries as they are now; None if there are none.
+        as_of: The room's newest position when they were read; what changed them later has a higher one.
+    """
+
+    run: Run | None
+    as_of: int
+
+
+class Log(Protocol):
+    """What the keeper asks of the message log."""
+
+    async def hot_rooms(self, *, since: int) -> Sequence[HotRoom]:
+        """Rooms with entries newer than that time."""
+
+    async def above(self, room_id: UUID, position: int, *, limit: int) -> Chunk:
+        """The oldest entries above a position."""
+
+    async def below(self, room_id: UUID, position: int | None, *, since: int, limit: int) -> Chunk:
+        """The newest entries below a position, or at all, that are newer than that time."""
+
+    async def changes(self, room_id: UUID, *, above: int) -> Sequence[Change]:
+        """What edits and deletes above a position did, as it stands now."""
+
+
+class Keeper:
+    """Keeps one process' hot store true to the log.
+
+    Args:
+        pool: Postgres.
+        hot: The store of this process.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", hot: HotStore) -> None:
+        self._pool = pool
+        self._hot = hot
+        self._log: Log | None = None
+        self._trouble = asyncio.Event()
+        self._refilling: asyncio.Task[None] | None = None
+        self.complete = False
+        """Whether the store holds the whole hot window, as far as this process knows."""
+
+    def follow(self, message_log: Log) -> None:
+        """Names the log that the store is filled from; without one it starts empty and is complete."""
+        self._log = message_log
+
+    def notice(self) -> None:
+        """Tells that a call found the store stale or away, so that it is looked after soon."""
+        self.complete = False
+        self._trouble.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Looks after the store for as long as the context is open."""
+        with suppress(HotStoreUnavailable):
+            await self._adopt()
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._adopt()
+                if not self.complete:
+                    await self._fill()
+            except HotStoreUnavailable:
+                self.complete = False
+            except HotStoreStale:
+                continue
+            except Exception as error:  # noqa: BLE001 - the keeper outlives whatever goes wrong, and says so
+                self.complete = False
+                log.warning("hot store not in order", error=type(error).__name__, exc_info=error)
+            self._trouble.clear()
+            if not self.complete:
+                await asyncio.sleep(LOOK_EVERY)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._trouble.wait(), CHECK_EVERY)
+
+    async def _adopt(self) -> None:
+        """Takes over the current epoch, or begins a new one if the store does not bear its mark."""
+        probe = await self._hot.probe()
+        row = await self._row()
+        if row is not None and row["active"] == self._hot.kind and row["epoch"] == probe.epoch:
+            if self._hot.epoch != probe.epoch:
+                self._hot.epoch = row["epoch"]
+                self.complete = False
+            return
+        async with self._locked() as connection:
+            probe = await self._hot.probe()
+            row = await self._row()
+            if row is not None and row["active"] == self._hot.kind and row["epoch"] == probe.epoch:
+                self._hot.epoch = row["epoch"]
+                return
+            epoch = (row["epoch"] if row else 0) + 1
+            log.info("hot store begins an epoch", store=self._hot.kind, epoch=epoch)
+            await connection.execute(
+                "INSERT INTO hot_store (active, epoch, complete) VALUES ($1, $2, false)"
+                " ON CONFLICT (id) DO UPDATE SET active = $1, epoch = $2, complete = false",
+                self._hot.kind,
+                epoch,
+            )
+            self.complete = False
+            await self._hot.begin(epoch)
+            self._hot.epoch = epoch
+
+    async def _fill(self) -> None:
+        """Makes the store hold the whole hot window: closes what is missing above, adds what is missing below."""
+        async with self._locked() as connection:
+            row = await self._row()
+            was_complete = bool(row and row["complete"])
+            if self._log is not None:
+                rooms = await self._log.hot_rooms(since=now_ms() - HOT_WINDOW)
+                for start in range(0, len(rooms), CHUNK):
+                    await self._fill_rooms(rooms[start : start + CHUNK], all_below=not was_complete)
+            await connection.execute("UPDATE hot_store SET complete = true WHERE epoch = $1", self._hot.epoch)
+        self.complete = True
+
+    async def _fill_rooms(self, rooms: Sequence[HotRoom], *, all_below: bool) -> None:
+        pages = await self._hot.messages.pages([PageQuery(room.id, limit=1) for room in rooms], now=now_ms())
+        for room, page in zip(rooms, pages, strict=True):
+            if page is not None and page.last < room.last:
+                await self.catch_up(room.id, held=page.last)
+            if page is None or all_below:
+                await self._fill_below(room)
+
+    async def catch_up(self, room_id: UUID, *, held: int) -> None:
+        """Appends to the store what the log has above `held`, the last position of the room's span."""
+        while self._log is not None:
+            chunk = await self._log.above(room_id, held, limit=CHUNK)
+            if chunk.run is None:
+                return
+            before, held = held, (await self._hot.messages.append([chunk.run], now=now_ms()))[0]
+            if held <= before:
+                return
+
+    async def _fill_below(self, room: HotRoom) -> None:
+        assert self._log is not None  # noqa: S101 - the only caller has looked
+        while True:
+            page = (await self._hot.messages.pages([PageQuery(room.id, limit=1)], now=now_ms()))[0]
+            since = now_ms() - HOT_WINDOW
+            chunk = await self._log.below(room.id, page.first if page else None, since=since, limit=CHUNK)
+            if chunk.run is None:
+                return
+            if await self._hot.messages.prepend(chunk.run, now=now_ms()):
+                # An edit or a delete that was committed since the chunk was read found nothing to change in the store.
+                changes = await self._log.changes(room.id, above=chunk.as_of)
+                if changes:
+                    await self._hot.messages.revise(room.id, public=room.public, changes=changes)
+                if len(chunk.run.entries) < CHUNK:
+                    return
+
+    async def _row(self) -> asyncpg.Record | None:
+        return await self._pool.fetchrow("SELECT active, epoch, complete FROM hot_store")
+
+    @asynccontextmanager
+    async def _locked(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
+        async with self._pool.acquire() as connection:
+            await connection.execute("SELECT pg_advisory_lock($1)", KEEPER_LOCK)
+            try:
+                yield connection
+            finally:
+                await connection.execute("SELECT pg_advisory_unlock($1)", KEEPER_LOCK)

@@ -1,0 +1,82 @@
+"""HotStorePlugin: chooses, opens, injects, keeps and closes the hot store of a Litestar app.
+
+    app = Litestar(route_handlers=[…], plugins=[HotStorePlugin(settings)])
+
+gives every handler `hot`, the hot store: Redis where `REDIS_URL` is set and answers, Postgres otherwise.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.plugins import InitPlugin
+
+from aicq.db.engine import connect_pool
+from aicq.errors import HotStoreUnavailable, StartError
+from aicq.hot.base import HotStore
+from aicq.hot.keeper import Keeper
+from aicq.hot.postgres import PostgresHotStore
+from aicq.hot.redis import RedisHotStore
+from aicq.settings import Settings
+
+log = structlog.get_logger("aicq.hot")
+
+
+class HotStorePlugin(InitPlugin):
+    """Opens the hot store with the app.
+
+    `store` and `keeper` exist while the app is up; `degraded` says why the store is not the one that was asked for.
+    """
+
+    store: HotStore
+    keeper: Keeper
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.database_url is None:
+            raise StartError("DATABASE_URL is not set; `aicq serve` starts an embedded Postgres by itself.")
+        self._settings = settings
+        self._database_url = settings.database_url
+        self.degraded = ""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Adds the store's life and the dependency `hot`."""
+        app_config.lifespan.append(self._lifespan)
+        app_config.dependencies["hot"] = Provide(lambda: self.store, sync_to_thread=False)
+        return app_config
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
+        # A pool of its own: the hot path never waits behind requests that hold the engine's connections.
+        pool = await connect_pool(self._database_url, name="aicq hot", size=8)
+        try:
+            self.store = await self._open(PostgresHotStore(pool, self._database_url))
+            self.keeper = Keeper(pool, self.store)
+            try:
+                yield
+            finally:
+                await self.store.close()
+        finally:
+            await pool.close()
+
+    async def _open(self, fallback: PostgresHotStore) -> HotStore:
+        settings = self._settings
+        wanted = settings.hot_store
+        if wanted == "redis" and settings.redis_url is None:
+            raise StartError("AICQ_HOT_STORE is redis, but REDIS_URL is not set.")
+        if wanted != "postgres" and settings.redis_url is not None:
+            redis = RedisHotStore(settings.redis_url)
+            try:
+                await redis.open()
+            except HotStoreUnavailable:
+                await redis.close()
+                if wanted == "redis":
+                    raise StartError("Redis does not answer at REDIS_URL, and AICQ_HOT_STORE is redis.") from None
+                self.degraded = "Redis did not answer at the start; the hot store is in Postgres."
+                log.warning("hot store degraded", reason=self.degraded)
+            else:
+                return redis
+        await fallback.open()
+        return fallback

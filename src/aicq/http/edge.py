@@ -1,0 +1,129 @@
+"""The edge: every request gets an id, every response its headers, every pair one log line and its metrics."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.config.cors import CORSConfig
+from litestar.plugins import InitPlugin
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from aicq.http.metrics import DURATION, REQUESTS
+from aicq.http.problems import EXCEPTION_HANDLERS
+
+log = structlog.get_logger("aicq.access")
+
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"x-xss-protection", b"1; mode=block"),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+]
+NO_CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'")
+
+CORS = CORSConfig(
+    allow_origins=["*"],
+    allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
+    allow_headers=[
+        "Accept",
+        "Authorization",
+        "Content-Type",
+        "X-AICQ-Agent",
+        "X-AICQ-Nonce",
+        "X-AICQ-Timestamp",
+        "X-AICQ-Signature",
+        "X-AICQ-Room-Key",
+    ],
+    expose_headers=["Link", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After"],
+    max_age=300,
+)
+
+
+class Edge:
+    """The outermost layer around the app, so that unknown routes and errors get the same treatment."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = secrets.token_hex(8)
+        scope["aicq.request_id"] = request_id  # type: ignore[typeddict-unknown-key]
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message["headers"], *SECURITY_HEADERS, (b"x-request-id", request_id.encode())]
+                if not any(name == b"content-security-policy" for name, _ in headers):
+                    headers.append(NO_CONTENT_POLICY)
+                headers.extend(limit_headers(scope))
+                message["headers"] = headers
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            self._record(scope, status, request_id, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, request_id: str, seconds: float) -> None:
+        # The template, not the path: paths hold ids, which would make a new time series for each.
+        route = str(scope.get("path_template") or "unmatched")
+        method = str(scope["method"])  # type: ignore[typeddict-item]
+        REQUESTS.labels(method, route, status).inc()
+        DURATION.labels(method, route).observe(seconds)
+        user = scope.get("user")
+        log.info(
+            "request",
+            request_id=request_id,
+            method=method,
+            path=scope["path"],
+            status=status,
+            ms=round(seconds * 1000, 2),
+            agent=str(user.id) if user is not None else None,
+        )
+
+
+def limit_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The headers that tell how much of a limit is left; the reset is in Unix seconds."""
+    told = scope.get("aicq.limit")
+    if told is None:
+        return []
+    limit, remaining, reset = told  # type: ignore[misc]
+    return [
+        (b"x-ratelimit-limit", b"%d" % limit),
+        (b"x-ratelimit-remaining", b"%d" % remaining),
+        (b"x-ratelimit-reset", b"%d" % -(-reset // 1000)),
+    ]
+
+
+class EdgePlugin(InitPlugin):
+    """Puts the edge around the app, with CORS and problem details."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Adds CORS, the error handlers, and the edge once the app stands."""
+        app_config.cors_config = CORS
+        app_config.exception_handlers = {**EXCEPTION_HANDLERS, **app_config.exception_handlers}
+        app_config.lifespan.append(_edge_around)
+        return app_config
+
+
+@asynccontextmanager
+async def _edge_around(app: Litestar) -> AsyncIterator[None]:
+    # Litestar's middleware runs for matched routes only; wrapped here, the edge sees every request.
+    inner = app.asgi_handler
+    app.asgi_handler = Edge(inner)
+    try:
+        yield
+    finally:
+        app.asgi_handler = inner

@@ -1,0 +1,40 @@
+"""SystemPlugin: admission, and what the service says of itself."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.plugins import InitPlugin
+
+from aicq.hot.plugin import HotStorePlugin
+from aicq.http.admission import Admission
+from aicq.http.system import SystemController
+from aicq.settings import Settings
+
+
+class SystemPlugin(InitPlugin):
+    """Adds the routes of `SystemController`, and admission where guards find it.
+
+    Args:
+        settings: Rates, whitelist, trusted proxies and the region.
+        hot: The plugin of the hot store.
+    """
+
+    def __init__(self, settings: Settings, hot: HotStorePlugin) -> None:
+        self._settings = settings
+        self._hot = hot
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Adds the routes, their dependency and admission's life."""
+        app_config.route_handlers.append(SystemController)
+        app_config.dependencies["region"] = Provide(lambda: self._settings.region, sync_to_thread=False)
+        app_config.dependencies["hot_plugin"] = Provide(lambda: self._hot, sync_to_thread=False)
+        app_config.lifespan.append(self._lifespan)
+        return app_config
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:
+        app.state["admission"] = Admission(self._hot.store, self._settings)
+        yield

@@ -1,0 +1,100 @@
+"""Errors as RFC 9457 problem details that also carry `error`, the sentence that AICQ clients read."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.types import ExceptionHandlersMap
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from aicq.errors import AICQError, InvalidRequest, Unavailable
+
+log = structlog.get_logger("aicq.http")
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """What every error answer looks like.
+
+    Args:
+        type: Always `about:blank`: the status says what kind of problem it is.
+        title: The status in words.
+        status: The HTTP status.
+        detail: One sentence about what is wrong.
+        error: The same sentence, where AICQ clients look for it.
+        field: The field, header or parameter that is wrong, if it is one.
+        request_id: Under which the request stands in the log.
+    """
+
+    title: str
+    status: int
+    detail: str
+    error: str
+    type: str = "about:blank"
+    field: str = ""
+    request_id: str = ""
+
+
+def problem(request: Request[Any, Any, Any], error: AICQError) -> Response[Problem]:
+    """The answer to an error."""
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    content = Problem(
+        title=HTTPStatus(error.status).phrase,
+        status=error.status,
+        detail=error.sentence,
+        error=error.sentence,
+        field=error.field or "",
+        request_id=str(request.scope.get("aicq.request_id", "")),
+    )
+    return Response(content, status_code=error.status, headers=headers, media_type="application/problem+json")
+
+
+def from_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """Litestar's own errors: no such route, wrong method, oversize, a body that is no JSON."""
+    if isinstance(error.__cause__, SerializationException):
+        return problem(request, InvalidRequest("invalid JSON body"))
+    ours = AICQError({404: "not found", 405: "method not allowed", 413: "request body too large"}.get(
+        error.status_code, error.detail if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else ""
+    ))
+    ours.status = error.status_code  # type: ignore[misc] - this one error carries the framework's status
+    answer = problem(request, ours)
+    answer.headers.update({k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"})
+    return answer
+
+
+def from_validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
+    """A parameter or a body that is not as documented."""
+    extra = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
+    if not extra or extra.get("source") == "body" or "data" in str(extra.get("key", "data")):
+        return problem(request, InvalidRequest("invalid JSON body"))
+    return problem(request, InvalidRequest(f"invalid {extra['key']}", field=str(extra["key"])))
+
+
+def from_database(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Postgres is away or refuses; what it said goes to the log only."""
+    log.error("database failed", error=type(error).__name__, exc_info=error)
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError, OSError)) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    ):
+        return problem(request, Unavailable())
+    return problem(request, AICQError())
+
+
+def from_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Whatever nobody foresaw."""
+    log.error("unexpected error", error=type(error).__name__, exc_info=error)
+    return problem(request, AICQError())
+
+
+EXCEPTION_HANDLERS: ExceptionHandlersMap = {
+    AICQError: problem,
+    HTTPException: from_framework,
+    ValidationException: from_validation,
+    DBAPIError: from_database,
+    PoolTimeoutError: from_database,
+    OSError: from_database,
+    Exception: from_bug,
+}

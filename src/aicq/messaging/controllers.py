@@ -1,0 +1,270 @@
+"""The AICQ protocol's rooms, messages, direct messages and search."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from litestar import Controller, Request, Response, delete, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery, JSONBody
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from aicq.auth.guards import signed
+from aicq.auth.requests import Caller
+from aicq.clock import now_ms, to_seconds
+from aicq.errors import InvalidRequest
+from aicq.http.admission import admission_of, limited
+from aicq.http.metrics import DMS, POSTED, SEARCHES
+from aicq.ids import first_id_at, from_ulid, is_ulid, milliseconds, parse_uuid, to_ulid
+from aicq.messaging.keys import RoomKeys
+from aicq.messaging.pages import Pages
+from aicq.messaging.repositories import RoomRepository
+from aicq.messaging.schemas import (
+    Channel,
+    Channels,
+    CreatedRoom,
+    DirectMessage,
+    Inbox,
+    NewDirectMessage,
+    NewMessage,
+    NewRoom,
+    Posted,
+    Results,
+    RoomName,
+    RoomPage,
+    Stats,
+)
+from aicq.messaging.search import Search
+from aicq.messaging.services import DirectMessages, MessageService, Rooms, RoomService
+from aicq.messaging.statistics import read_stats
+
+AgentRequest = Request[Caller, Any, Any]
+
+BAD_ROOM_ID = "invalid room ID format"
+DIRECT_REQUEST_BYTES = 16_384
+
+encode = msgspec.json.Encoder().encode
+decode_new_message = msgspec.json.Decoder(NewMessage).decode
+
+
+def new_message_bytes(body: bytes) -> int:
+    """How many bytes of text a post brings; none if it is refused anyway."""
+    try:
+        return len(decode_new_message(body).body.encode())
+    except (msgspec.DecodeError, UnicodeError):
+        return 0
+
+
+def provide_room_service(db_session: NamedDependency[AsyncSession], keys: NamedDependency[RoomKeys]) -> RoomService:
+    """Rooms, within the request's transaction."""
+    return RoomService(db_session, keys)
+
+
+class RoomController(Controller):
+    """Rooms and what is said in them."""
+
+    tags = ("rooms",)
+
+    @get("/channels", operation_id="ListChannels", guards=[limited("channels")])
+    async def channels(
+        self,
+        db_session: NamedDependency[AsyncSession],
+        limit: FromQuery[str] = "",
+        offset: FromQuery[str] = "",
+    ) -> Channels:
+        """Lists the public rooms, the most lively first: 20 of them, or `limit` up to 100, from `offset` on."""
+        rooms, total = await RoomRepository(db_session).list_public(
+            limit=number(limit, default=20, most=100), offset=number(offset, default=0, most=10**9)
+        )
+        return Channels(
+            [Channel(str(r.id), r.name or "", r.message_count, to_seconds(r.last_active_at)) for r in rooms], total
+        )
+
+    @post(
+        "/room",
+        operation_id="CreateRoom",
+        guards=[signed("room_create")],
+        dependencies={"rooms": Provide(provide_room_service, sync_to_thread=False)},
+    )
+    async def create(
+        self, request: AgentRequest, data: JSONBody[NewRoom], rooms: NamedDependency[RoomService]
+    ) -> CreatedRoom:
+        """Creates a room. A private one needs a key, which everybody has to show who reads or posts."""
+        room = await rooms.create(
+            request.user, name=data.name, is_private=data.is_private, key=data.key, now=now_ms()
+        )
+        return CreatedRoom(str(room.id), room.name or "", room.is_private)
+
+    @get(
+        "/room/{room_id:str}",
+        operation_id="ReadRoom",
+        guards=[limited("room_read")],
+        responses={},
+    )
+    async def read(
+        self,
+        request: Request[Any, Any, Any],
+        room_id: FromPath[str],
+        rooms: NamedDependency[Rooms],
+        pages: NamedDependency[Pages],
+        limit: FromQuery[str] = "",
+        before: FromQuery[str] = "",
+        after: FromQuery[str] = "",
+    ) -> Response[bytes]:
+        """Reads a page of a room, newest message first: 50 messages, or `limit` up to 200.
+
+        `before` goes back from a message id (a ULID) or from a Unix time in milliseconds, both exclusive. A page that
+        was not asked for by id goes on to the end of its last message's millisecond. `after` takes an id and gives the
+        oldest messages that follow it, so a reader that repeats it with the newest id it has seen misses none.
+        A private room wants its key in `X-AICQ-Room-Key`.
+        """
+        room = await rooms.open(parse_uuid(room_id, BAD_ROOM_ID), room_key(request), charge_of(request))
+        size = number(limit, default=50, most=200)
+        if after:
+            page = await pages.after(room.id, from_ulid(after), last_seq=room.last_seq, limit=size)
+        else:
+            bound = bound_of(before)
+            page = await pages.before(
+                room.id, bound, last_seq=room.last_seq, limit=size, whole_millisecond=not is_ulid(before)
+            )
+        head = encode(RoomName(str(room.id), room.name or ""))
+        more = b"true" if page.has_more else b"false"
+        content = b'{"room":%b,"messages":[%b],"has_more":%b}' % (head, b",".join(page.messages), more)
+        return Response(content, media_type="application/json")
+
+    @post("/room/{room_id:str}", operation_id="PostMessage", guards=[signed("post", new_message_bytes)])
+    async def post(
+        self,
+        request: AgentRequest,
+        room_id: FromPath[str],
+        data: JSONBody[NewMessage],
+        messages: NamedDependency[MessageService],
+    ) -> Posted:
+        """Posts a message; when this answers 201 the message is durable.
+
+        A private room wants its key in `X-AICQ-Room-Key`. With `sig`, the author's own signature of the message, any
+        reader can check offline who wrote it.
+        """
+        stored = await messages.post(
+            request.user,
+            parse_uuid(room_id, BAD_ROOM_ID),
+            body=data.body,
+            pid=data.pid,
+            sig=data.sig,
+            key=room_key(request),
+            charge=charge_of(request),
+        )
+        POSTED.labels("public" if stored.public else "private").inc()
+        return Posted(stored.ulid, stored.ts)
+
+    @delete("/room/{room_id:str}/{message_id:str}", operation_id="DeleteMessage", guards=[signed("delete")])
+    async def delete(
+        self,
+        request: AgentRequest,
+        room_id: FromPath[str],
+        message_id: FromPath[str],
+        messages: NamedDependency[MessageService],
+    ) -> None:
+        """Deletes a message of one's own: nobody reads or finds it any more."""
+        await messages.delete(request.user, parse_uuid(room_id, BAD_ROOM_ID), message_id)
+
+
+class DirectMessageController(Controller):
+    """Messages from one agent to another. The service does not look inside: senders encrypt."""
+
+    tags = ("direct messages",)
+
+    @post(
+        "/dm/{agent_id:str}",
+        operation_id="SendDirectMessage",
+        guards=[signed("dm_send")],
+        request_max_body_size=DIRECT_REQUEST_BYTES,
+    )
+    async def send(
+        self,
+        request: AgentRequest,
+        agent_id: FromPath[str],
+        data: JSONBody[NewDirectMessage],
+        direct: NamedDependency[DirectMessages],
+    ) -> Posted:
+        """Sends a direct message of at most 8192 bytes; when this answers 201 it is durable."""
+        recipient = parse_uuid(agent_id, "invalid recipient ID format")
+        stored = await direct.send(request.user, recipient, body=data.body)
+        DMS.inc()
+        return Posted(stored.ulid, stored.ts)
+
+    @get("/dm", operation_id="ReadDirectMessages", guards=[signed("dm_read")])
+    async def inbox(self, request: AgentRequest, direct: NamedDependency[DirectMessages]) -> Inbox:
+        """Reads the newest 100 direct messages of the last seven days, newest first."""
+        rows = await direct.inbox(request.user, now=now_ms())
+        return Inbox(
+            [DirectMessage(to_ulid(r["id"]), str(r["author_id"]), r["body"], milliseconds(r["id"])) for r in rows]
+        )
+
+
+class SearchController(Controller):
+    """Finding messages, and the service in numbers."""
+
+    tags = ("search",)
+
+    @get("/find", operation_id="FindMessages", guards=[limited("find")])
+    async def find(
+        self,
+        request: Request[Any, Any, Any],
+        search: NamedDependency[Search],
+        q: FromQuery[str] = "",
+        limit: FromQuery[str] = "",
+        room: FromQuery[str] = "",
+        after: FromQuery[str] = "",
+    ) -> Results:
+        """Finds messages of the last 24 hours that hold all the words of `q`, newest first.
+
+        20 results, or `limit` up to 100; only of `room`, if given; only later than `after`, in Unix milliseconds.
+        Messages of a private room are found only with `room` and that room's key in `X-AICQ-Room-Key`.
+        """
+        results = await search.find(
+            q,
+            limit=number(limit, default=20, most=100),
+            room_id=parse_uuid(room, BAD_ROOM_ID) if room else None,
+            after=number(after, default=0, most=1 << 48),
+            key=room_key(request),
+            charge=charge_of(request),
+        )
+        SEARCHES.inc()
+        return results
+
+    @get("/stats", operation_id="GetStats")
+    async def stats(self, db_session: NamedDependency[AsyncSession]) -> Stats:
+        """Tells how many agents, public rooms and messages there are, and what is going on."""
+        return await read_stats(db_session, now=now_ms())
+
+
+def number(text: str, *, default: int, most: int) -> int:
+    """A number from the query; what is none counts as the default, as the protocol's clients expect."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):  # noqa: PLR2004 - fits 64 bits
+        return default
+    return min(int(text), most) or default
+
+
+def bound_of(before: str) -> Any:
+    """The id that a page ends below: a ULID, or the first id of a millisecond; None for no bound."""
+    if not before:
+        return None
+    if is_ulid(before):
+        return from_ulid(before)
+    if before.isascii() and before.isdecimal() and len(before) <= 18:  # noqa: PLR2004 - fits 64 bits
+        return first_id_at(int(before))
+    raise InvalidRequest("before must be a message ID or a Unix time in milliseconds", field="before")
+
+
+def room_key(request: Request[Any, Any, Any]) -> str:
+    """The room key that a request shows."""
+    return request.headers.get("x-aicq-room-key", "")
+
+
+def charge_of(request: Request[Any, Any, Any]) -> Callable[[], Awaitable[None]]:
+    """Counts a check of a room key against the request's address."""
+    admission = admission_of(request)
+    address = admission.addresses.of(request.scope)
+    admission.refuse_exhausted(address)
+    return lambda: admission.charge_failure(address)

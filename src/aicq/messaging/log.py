@@ -1,0 +1,397 @@
+"""The message log: every entry of every room, committed in groups and acknowledged only after its commit.
+
+What arrives while one commit is in flight rides in the next. One group is one call of `message_log_append` (migration
+0002), so one round trip and one transaction. A room that is locked elsewhere leaves the group for a lane of its own, so
+one stuck room stops no other. After the commit the entries go to the hot store, again in groups, and then readers are
+woken; if either fails the answer is the same, for readers find the hole and take the log.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from aicq.batches import Batcher
+from aicq.errors import (
+    AICQError,
+    Forbidden,
+    NotFound,
+    OutcomeUnknown,
+    ReplayedRequest,
+    Unavailable,
+    Unprocessable,
+)
+from aicq.ids import milliseconds, new_tail, position, to_ulid
+
+log = structlog.get_logger("aicq.log")
+
+GROUP = 256
+"""The most entries in one commit."""
+
+RETRIES = 5
+"""How often a group that met a deadlock or a serialization failure is tried again as a whole."""
+
+RECOVERIES = 3
+"""How often in a row the connection may be lost at the commit of the same entries."""
+
+COMMIT_TIMEOUT = 15.0
+"""Seconds after which a commit that does not answer counts as lost."""
+
+RECOVERY_TIMEOUT = 10.0
+"""Seconds that a lost commit is looked for before its outcome is called unknown."""
+
+RECOVERY_DEPTH = 50_000
+"""How many of a room's newest entries are looked through for the entries of a lost commit."""
+
+APPEND = "SELECT verdict, id, is_public FROM message_log_append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)"
+
+LOCK_ROOMS = "SELECT id FROM rooms WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE"
+
+FIND_OUT = """
+WITH recent AS MATERIALIZED (
+    SELECT m.room_id, m.id, right(m.id::text, 10) AS tail, NOT r.is_private AS is_public
+    FROM rooms r JOIN messages m ON m.room_id = r.id AND m.seq > r.last_seq - $3
+    WHERE r.id = ANY ($1)
+)
+SELECT lost.n, recent.id, recent.is_public
+FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS lost (room_id, tail, n)
+JOIN recent USING (room_id, tail)
+"""
+
+LOST_CONNECTION = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+    TimeoutError,
+    OSError,
+)
+
+
+class KeyNeeded(Forbidden):
+    """room key required for private rooms."""  # noqa: D403 - the sentence that clients compare
+
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry that somebody wants to add.
+
+    Args:
+        room_id: The room.
+        author_id: Who adds it; must be active.
+        entry: What it is. A delete has a target, and only the target's author or a moderator may make it.
+        body: The text; empty for a delete.
+        type: What the text is.
+        parent_id: The message that it answers.
+        target_id: The message that it changes.
+        signature: The author's own signature, already checked.
+        proof: The hash that the caller's room key was checked against; a private room accepts no other.
+        as_member: The author comes as a member of the room; no key opens it then.
+        may_moderate: The author may change what others wrote.
+        nonce: Spent in the same commit; None if the request was not signed.
+    """
+
+    room_id: UUID
+    author_id: UUID
+    entry: Literal["message", "delete"] = "message"
+    body: str = ""
+    type: str = "text"
+    parent_id: UUID | None = None
+    target_id: UUID | None = None
+    signature: str | None = None
+    proof: str | None = None
+    as_member: bool = False
+    may_moderate: bool = False
+    nonce: str | None = None
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An entry that the log has committed.
+
+    Args:
+        draft: What was asked for.
+        id: Its id, which carries its time and its position.
+        public: Whether its room is public.
+    """
+
+    draft: Draft
+    id: UUID
+    public: bool
+
+    @property
+    def ulid(self) -> str:
+        """The id on the wire."""
+        return to_ulid(self.id)
+
+    @property
+    def position(self) -> int:
+        """The entry's place in its room."""
+        return position(self.id)
+
+    @property
+    def ts(self) -> int:
+        """When it was posted, Unix time in milliseconds."""
+        return milliseconds(self.id)
+
+
+class _Pending(msgspec.Struct, frozen=True, eq=False):
+    draft: Draft
+    arrived: float
+    tail: int
+
+
+class _Busy:
+    """The room is locked elsewhere."""
+
+
+BUSY = _Busy()
+
+Outcome = Stored | _Busy
+
+REFUSALS: dict[str, Callable[[], AICQError]] = {
+    "no_room": lambda: NotFound("room not found"),
+    "no_key": KeyNeeded,
+    "no_author": lambda: Forbidden("agent is not active"),
+    "no_member": lambda: Forbidden("you are not a member of this room"),
+    "no_parent": lambda: Unprocessable("parent message not found in this room", field="pid"),
+    "no_message": lambda: NotFound("message not found"),
+    "not_yours": lambda: Forbidden("can only delete your own messages"),
+    "replay": ReplayedRequest,
+}
+
+
+class MessageLog:
+    """Appends to rooms' logs.
+
+    Args:
+        pool: Postgres.
+        publish: Takes what was committed, in commit order per room, to the hot store and wakes readers. Never raises.
+    """
+
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        publish: Callable[[list[Stored]], Awaitable[Sequence[None]]],
+    ) -> None:
+        self._pool = pool
+        self._group: Batcher[_Pending, Outcome] = Batcher(self._commit_group, size=GROUP)
+        self._lanes: dict[UUID, Batcher[_Pending, Outcome]] = {}
+        self._publish: Batcher[Stored, None] = Batcher(publish, size=GROUP, capacity=100_000)
+
+    async def append(self, draft: Draft) -> Stored:
+        """Adds an entry; when this returns it is durable.
+
+        Raises:
+            Unprocessable: The text cannot be stored, or the parent is not in the room.
+            NotFound: There is no such room, or no such message to change.
+            Forbidden: The author may not write here, or not change this message.
+            KeyNeeded: The room is private and `proof` is not its key's hash.
+            ReplayedRequest: The nonce is spent.
+            OutcomeUnknown: The database was lost at the commit and did not come back in time.
+            Unavailable: Nothing was stored.
+        """
+        check_text(draft.body)
+        pending = _Pending(draft, asyncio.get_running_loop().time(), new_tail())
+        stored = await self._commit(pending)
+        await self._publish(stored)
+        return stored
+
+    async def drain(self) -> None:
+        """Waits until all that was taken is committed, published and answered."""
+        await self._group.drain()
+        for lane in list(self._lanes.values()):
+            await lane.drain()
+        await self._publish.drain()
+
+    async def _commit(self, pending: _Pending) -> Stored:
+        room_id = pending.draft.room_id
+        outcome: Outcome = BUSY if room_id in self._lanes else await self._group(pending)
+        if isinstance(outcome, Stored):
+            return outcome
+        lane = self._lanes.setdefault(room_id, Batcher(self._commit_waiting, size=GROUP))
+        try:
+            outcome = await lane(pending)
+        finally:
+            if lane.idle and self._lanes.get(room_id) is lane:
+                del self._lanes[room_id]
+        assert isinstance(outcome, Stored)  # noqa: S101 - a lane waits for its lock, so its room is never busy
+        return outcome
+
+    async def _commit_group(self, group: list[_Pending]) -> list[Outcome | Exception]:
+        return await self._commit_apart(group, wait=False)
+
+    async def _commit_waiting(self, group: list[_Pending]) -> list[Outcome | Exception]:
+        return await self._commit_apart(group, wait=True)
+
+    async def _commit_apart(self, group: list[_Pending], *, wait: bool) -> list[Outcome | Exception]:
+        """Commits a group in as many transactions as it takes for none to hold a nonce or a target twice."""
+        outcomes: dict[_Pending, Outcome | Exception] = {}
+        left = group
+        while left:
+            now, left = split_conflicts(left)
+            outcomes.update(zip(now, await self._commit_all(now, wait=wait), strict=True))
+        return [outcomes[pending] for pending in group]
+
+    async def _commit_all(
+        self, group: list[_Pending], *, wait: bool, recoveries: int = RECOVERIES
+    ) -> list[Outcome | Exception]:
+        """Commits a group in one transaction; whatever goes wrong, each entry gets its own answer."""
+        for _ in range(RETRIES):
+            try:
+                return await self._call(group, wait=wait)
+            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+                continue
+            except asyncpg.LockNotAvailableError:
+                return [Unavailable("the room is locked; nothing was stored, try again")] * len(group)
+            except _NotSent:
+                return [Unavailable()] * len(group)
+            except ValueError as error:
+                return await self._commit_halves(group, error, wait=wait)
+            except LOST_CONNECTION as error:
+                log.warning("connection lost at commit", entries=len(group), error=type(error).__name__)
+                if not recoveries:
+                    return [OutcomeUnknown()] * len(group)
+                return await self._find_out(group, recoveries=recoveries - 1)
+            except asyncpg.PostgresError as error:
+                return await self._commit_halves(group, error, wait=wait)
+        return [Unavailable()] * len(group)
+
+    async def _commit_halves(
+        self, group: list[_Pending], error: Exception, *, wait: bool
+    ) -> list[Outcome | Exception]:
+        """Halves a group that the database refused, until the entry it refuses stands alone."""
+        if len(group) == 1:
+            log.error("entry refused by the database", error=type(error).__name__)
+            return [Unprocessable("the message cannot be stored")]
+        half = len(group) // 2
+        return [
+            *await self._commit_all(group[:half], wait=wait),
+            *await self._commit_all(group[half:], wait=wait),
+        ]
+
+    async def _call(self, group: list[_Pending], *, wait: bool) -> list[Outcome | Exception]:
+        drafts = [pending.draft for pending in group]
+        async with _Acquired(self._pool) as connection:
+            now = asyncio.get_running_loop().time()
+            rows = await connection.fetch(
+                APPEND,
+                wait,
+                [draft.room_id for draft in drafts],
+                [draft.author_id for draft in drafts],
+                [draft.entry for draft in drafts],
+                [draft.body for draft in drafts],
+                [draft.type for draft in drafts],
+                [draft.parent_id for draft in drafts],
+                [draft.target_id for draft in drafts],
+                [draft.signature for draft in drafts],
+                [draft.proof for draft in drafts],
+                [draft.as_member for draft in drafts],
+                [draft.may_moderate for draft in drafts],
+                [draft.nonce for draft in drafts],
+                [int((now - pending.arrived) * 1000) for pending in group],
+                [pending.tail for pending in group],
+                timeout=COMMIT_TIMEOUT,
+            )
+        return [outcome_of(draft, row) for draft, row in zip(drafts, rows, strict=True)]
+
+    async def _find_out(self, group: list[_Pending], *, recoveries: int) -> list[Outcome | Exception]:
+        """Looks on a new connection, under the same locks, for what a lost commit stored, and commits the rest.
+
+        The locks make the answer final: a transaction that still held them would keep us waiting.
+        """
+        try:
+            async with asyncio.timeout(RECOVERY_TIMEOUT):
+                found = await self._look_up(group)
+        except (TimeoutError, *LOST_CONNECTION, asyncpg.PostgresError) as error:
+            log.error("outcome of a commit unknown", entries=len(group), error=type(error).__name__)
+            return [OutcomeUnknown()] * len(group)
+        absent = [pending for pending in group if pending not in found]
+        outcomes: dict[_Pending, Outcome | Exception] = dict(found)
+        if absent:
+            outcomes.update(zip(absent, await self._commit_all(absent, wait=True, recoveries=recoveries), strict=True))
+        return [outcomes[pending] for pending in group]
+
+    async def _look_up(self, group: list[_Pending]) -> dict[_Pending, Stored]:
+        while True:
+            try:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    rooms = [pending.draft.room_id for pending in group]
+                    await connection.execute(LOCK_ROOMS, sorted(set(rooms)))
+                    tails = [f"{pending.tail:010x}" for pending in group]
+                    rows = await connection.fetch(FIND_OUT, rooms, tails, RECOVERY_DEPTH)
+            except (*LOST_CONNECTION, asyncpg.CannotConnectNowError):
+                await asyncio.sleep(0.05)  # Postgres is on its way back; the caller's time limit ends this
+                continue
+            found = {}
+            for row in rows:
+                pending = group[row["n"] - 1]
+                found[pending] = Stored(pending.draft, row["id"], row["is_public"])
+            return found
+
+
+class _NotSent(Exception):  # noqa: N818 - says where it failed, not what
+    """No connection could be had, so nothing was sent."""
+
+
+class _Acquired:
+    """A connection from the pool, telling "could not get one" from "lost it while it worked"."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._acquire = pool.acquire(timeout=COMMIT_TIMEOUT)
+
+    async def __aenter__(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+        try:
+            return await self._acquire.__aenter__()
+        except (*LOST_CONNECTION, asyncpg.PostgresError) as error:
+            raise _NotSent from error
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._acquire.__aexit__(*error)
+
+
+def check_text(text: str) -> None:
+    """Refuses what Postgres cannot hold, before it joins a group.
+
+    Raises:
+        Unprocessable: It holds U+0000 or half of a surrogate pair.
+    """
+    if "\x00" in text:
+        raise Unprocessable("body must not contain U+0000", field="body")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Unprocessable("body must be valid Unicode", field="body") from None
+
+
+def split_conflicts(group: list[_Pending]) -> tuple[list[_Pending], list[_Pending]]:
+    """The entries that may share a transaction, and those that repeat a nonce or a target and have to follow."""
+    now: list[_Pending] = []
+    later: list[_Pending] = []
+    seen: set[tuple[UUID, object]] = set()
+    for pending in group:
+        draft = pending.draft
+        keys = set()
+        if draft.nonce is not None:
+            keys.add((draft.author_id, draft.nonce))
+        if draft.target_id is not None:
+            keys.add((draft.room_id, draft.target_id))
+        if keys & seen:
+            later.append(pending)
+        else:
+            now.append(pending)
+            seen |= keys
+    return now, later
+
+
+def outcome_of(draft: Draft, row: asyncpg.Record) -> Outcome | Exception:
+    """What a row of `message_log_append` means for the entry it answers."""
+    verdict = row["verdict"]
+    if verdict == "stored":
+        return Stored(draft, row["id"], row["is_public"])
+    if verdict == "busy":
+        return BUSY
+    return REFUSALS[verdict]()

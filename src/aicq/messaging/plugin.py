@@ -1,0 +1,76 @@
+"""MessagingPlugin: rooms, the message log, pages, search and direct messages."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.plugins import InitPlugin
+
+from aicq.auth.nonces import forgetting_nonces
+from aicq.auth.requests import Directory
+from aicq.db.plugin import Database
+from aicq.hot.plugin import HotStorePlugin
+from aicq.messaging.controllers import DirectMessageController, RoomController, SearchController
+from aicq.messaging.history import History
+from aicq.messaging.keys import RoomKeys
+from aicq.messaging.log import MessageLog
+from aicq.messaging.pages import Pages
+from aicq.messaging.publisher import Publisher
+from aicq.messaging.search import Search
+from aicq.messaging.services import DirectMessages, MessageService, Rooms
+from aicq.settings import Settings
+
+
+class MessagingPlugin(InitPlugin):
+    """Adds the routes of rooms and messages, and keeps the log while the app is up.
+
+    Args:
+        settings: The secret that room keys are remembered under, and the moderator.
+        database: Postgres.
+        hot: The plugin of the hot store.
+        directory: Agents' keys.
+    """
+
+    def __init__(self, settings: Settings, database: Database, hot: HotStorePlugin, directory: Directory) -> None:
+        self._settings = settings
+        self._database = database
+        self._hot = hot
+        self._directory = directory
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Adds routes, dependencies and the log's life."""
+        app_config.route_handlers += [RoomController, DirectMessageController, SearchController]
+        app_config.lifespan.append(self._lifespan)
+        app_config.dependencies |= {
+            "keys": Provide(lambda: self._keys, sync_to_thread=False),
+            "rooms": Provide(lambda: self._rooms, sync_to_thread=False),
+            "pages": Provide(lambda: self._pages, sync_to_thread=False),
+            "messages": Provide(lambda: self._messages, sync_to_thread=False),
+            "direct": Provide(lambda: self._direct, sync_to_thread=False),
+            "search": Provide(lambda: self._search, sync_to_thread=False),
+        }
+        return app_config
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
+        pool, hot, keeper = self._database.pool, self._hot.store, self._hot.keeper
+        history = History(pool)
+        publisher = Publisher(hot, keeper)
+        log = MessageLog(pool, publisher.publish)
+        self._keys = RoomKeys(hot, self._settings.secret_key)
+        self._rooms = Rooms(pool, self._keys)
+        self._pages = Pages(hot, keeper, history)
+        self._messages = MessageService(log, self._rooms, self._directory, self._settings.admin_agent_id)
+        self._direct = DirectMessages(log, pool, self._database.sessions)
+        self._search = Search(hot, keeper, self._rooms)
+        keeper.follow(history)
+        async with keeper.running(), forgetting_nonces(self._database.sessions):
+            try:
+                yield
+            finally:
+                # What was accepted is committed and answered before anything it needs is closed.
+                await log.drain()
+                await publisher.close()
+                self._keys.close()

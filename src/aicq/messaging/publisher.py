@@ -1,0 +1,111 @@
+"""After the commit: entries go to the hot store, then whoever waits for their rooms is woken."""
+
+import asyncio
+from uuid import UUID
+
+import structlog
+
+from aicq.clock import now_ms
+from aicq.errors import HotStoreUnavailable
+from aicq.hot.base import Change, Entry, HotStore, HotStoreStale, Run
+from aicq.hot.keeper import Keeper
+from aicq.ids import from_ulid, position, to_ulid
+from aicq.messaging.log import Stored
+from aicq.messaging.wire import WireMessage, message_entry, stub, stub_entry
+
+log = structlog.get_logger("aicq.log")
+
+
+class Publisher:
+    """Brings what the log has committed to the hot store and to readers.
+
+    Args:
+        hot: The hot store.
+        keeper: Is told when the store is stale or away, and closes holes from the log.
+    """
+
+    def __init__(self, hot: HotStore, keeper: Keeper) -> None:
+        self._hot = hot
+        self._keeper = keeper
+        self._moved: set[str] = set()
+        self._waker: asyncio.Task[None] | None = None
+
+    async def publish(self, stored: list[Stored]) -> list[None]:
+        """Appends to the hot store and wakes readers. Never fails: readers take the log where the store has a hole."""
+        try:
+            await self._append(runs_of(stored))
+        except (HotStoreStale, HotStoreUnavailable):
+            self._keeper.notice()
+        except Exception as error:  # noqa: BLE001 - the entries are durable; only the copy is in question
+            log.error("hot append failed", error=type(error).__name__, exc_info=error)
+            self._keeper.notice()
+        self._wake({str(entry.draft.room_id) for entry in stored})
+        return [None] * len(stored)
+
+    async def close(self) -> None:
+        """Waits for wake-ups under way."""
+        if self._waker is not None:
+            await self._waker
+
+    async def _append(self, runs: list[Run]) -> None:
+        held = await self._hot.messages.append(runs, now=now_ms())
+        for run, last in zip(runs, held, strict=True):
+            # Another worker's entries are committed but not here yet: take them from the log rather than wait.
+            if last < position_of(run.entries[-1]):
+                await self._keeper.catch_up(run.room_id, held=last)
+
+    def _wake(self, room_ids: set[str]) -> None:
+        self._moved |= room_ids
+        if self._waker is None:
+            self._waker = asyncio.create_task(self._publish_moved())
+
+    async def _publish_moved(self) -> None:
+        try:
+            while self._moved:
+                moved, self._moved = self._moved, set()
+                await self._hot.bus.publish(moved)
+        except HotStoreUnavailable:
+            self._moved.clear()  # readers poll slowly besides
+        finally:
+            self._waker = None
+
+
+def runs_of(stored: list[Stored]) -> list[Run]:
+    """The committed entries by room; of a room whose positions another worker's interrupt, the last unbroken run.
+
+    What comes before the interruption is then found to be missing, and is read from the log.
+    """
+    rooms: dict[UUID, list[Stored]] = {}
+    for entry in sorted(stored, key=lambda entry: entry.id):
+        of_room = rooms.setdefault(entry.draft.room_id, [])
+        if of_room and of_room[-1].position + 1 != entry.position:
+            of_room.clear()
+        of_room.append(entry)
+    return [
+        Run(room_id, entries[-1].public, [hot_entry(entry) for entry in entries]) for room_id, entries in rooms.items()
+    ]
+
+
+def hot_entry(stored: Stored) -> Entry:
+    """A committed entry as the hot store keeps it."""
+    draft = stored.draft
+    if draft.entry == "message":
+        return message_entry(
+            WireMessage(
+                id=stored.ulid,
+                seq=stored.position,
+                author=str(draft.author_id),
+                body=draft.body,
+                ts=stored.ts,
+                parent=to_ulid(draft.parent_id) if draft.parent_id else "",
+                signature=draft.signature or "",
+            )
+        )
+    assert draft.target_id is not None  # noqa: S101 - the table's own check
+    target = to_ulid(draft.target_id)
+    return stub_entry(stored.id, Change(target, stub(target)))
+
+
+def position_of(entry: Entry) -> int:
+    """An entry's place in its room."""
+    return position(from_ulid(entry.id))

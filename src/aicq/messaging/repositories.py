@@ -1,0 +1,97 @@
+"""Where rooms and their members are kept."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from aicq.db.repository import Repository
+from aicq.messaging.models import Room, RoomMember
+
+OPEN = """
+SELECT id, name, kind, is_private, key_hash, last_seq FROM rooms WHERE id = ANY ($1) AND deleted_at IS NULL
+"""
+
+INBOX = """
+WITH me AS (
+    SELECT id, is_active FROM agents WHERE id = $1
+), spent AS (
+    INSERT INTO nonces (actor_id, nonce) SELECT id, $2 FROM me WHERE is_active
+    ON CONFLICT DO NOTHING RETURNING actor_id
+)
+SELECT me.is_active, EXISTS (SELECT FROM spent) AS is_fresh, m.id, m.author_id, m.body
+FROM me LEFT JOIN LATERAL (
+    SELECT newest.* FROM room_members member
+    JOIN rooms r ON r.id = member.room_id AND r.kind = 'dm' AND r.deleted_at IS NULL AND r.last_active_at > $3
+    CROSS JOIN LATERAL (
+        SELECT id, author_id, body FROM messages
+        WHERE room_id = r.id AND created_at > $3 AND entry = 'message' AND deleted_at IS NULL
+            AND (author_id <> $1 OR room_id = $4)
+        ORDER BY seq DESC LIMIT 100
+    ) newest
+    WHERE member.actor_id = $1
+    ORDER BY newest.id DESC LIMIT 100
+) m ON true
+ORDER BY m.id DESC
+"""
+
+
+class OpenRoom(msgspec.Struct, frozen=True):
+    """A room that is not deleted, as a reader needs to know it.
+
+    Args:
+        id: The room.
+        name: Its name; None for direct messages.
+        kind: What kind of room it is.
+        is_private: Whether a key or a membership is needed.
+        key_hash: The bcrypt hash of its key.
+        last_seq: The newest position.
+    """
+
+    id: UUID
+    name: str | None
+    kind: str
+    is_private: bool
+    key_hash: str | None
+    last_seq: int
+
+
+async def open_rooms(
+    pool: "asyncpg.Pool[asyncpg.Record]", room_ids: Sequence[UUID]
+) -> list[OpenRoom | None]:
+    """The rooms as they are now, in the order asked for; None where there is none. One statement for all."""
+    rows = await pool.fetch(OPEN, list(set(room_ids)))
+    found = {row["id"]: OpenRoom(*row) for row in rows}
+    return [found.get(room_id) for room_id in room_ids]
+
+
+class RoomRepository(Repository[Room]):
+    """Rooms."""
+
+    model_type = Room
+
+    async def create(self, room: Room) -> None:
+        """Adds a room, and its creator as its owner."""
+        await self.add(room)
+        if room.created_by is not None:
+            await self.session.execute(
+                insert(RoomMember).values(room_id=room.id, actor_id=room.created_by, role="owner")
+            )
+
+    async def create_direct(self, room_id: UUID, members: Sequence[UUID]) -> None:
+        """Adds the room of a pair, if it is not there yet, with its members."""
+        statement = insert(Room).values(id=room_id, kind="dm", is_private=True).on_conflict_do_nothing()
+        await self.session.execute(statement)
+        rows = [{"room_id": room_id, "actor_id": member} for member in sorted(set(members))]
+        await self.session.execute(insert(RoomMember).values(rows).on_conflict_do_nothing())
+
+    async def list_public(self, *, limit: int, offset: int) -> tuple[Sequence[Room], int]:
+        """Public rooms, the most lively first, and how many there are."""
+        public = (~Room.is_private, Room.deleted_at.is_(None))
+        statement = select(Room).where(*public).order_by(Room.last_active_at.desc(), Room.id)
+        rooms = (await self.session.execute(statement.limit(limit).offset(offset))).scalars().all()
+        total = await self.session.scalar(select(func.count()).select_from(Room).where(*public))
+        return rooms, total or 0

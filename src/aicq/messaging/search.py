@@ -1,0 +1,71 @@
+"""Searching the hot window."""
+
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from aicq.clock import now_ms
+from aicq.errors import HotStoreUnavailable, InvalidRequest
+from aicq.hot.base import HotStore, HotStoreStale, SearchQuery
+from aicq.hot.keeper import Keeper
+from aicq.hot.words import query_words
+from aicq.messaging.schemas import Result, Results
+from aicq.messaging.services import Charge, Rooms
+from aicq.messaging.wire import decode_message
+
+MAX_QUERY_BYTES = 100
+
+
+class Search:
+    """Finds messages of the last 24 hours that the caller may read.
+
+    Args:
+        hot: The hot store.
+        keeper: Knows whether the store holds the whole window.
+        rooms: Rooms as they are now; what the index says about them is checked again.
+    """
+
+    def __init__(self, hot: HotStore, keeper: Keeper, rooms: Rooms) -> None:
+        self._hot = hot
+        self._keeper = keeper
+        self._rooms = rooms
+
+    async def find(
+        self, query: str, *, limit: int, room_id: UUID | None, after: int, key: str, charge: Charge
+    ) -> Results:
+        """Finds messages that hold all words of the query, newest first.
+
+        Raises:
+            InvalidRequest: The query is missing or too long.
+            Forbidden: The room is private and the key is missing or wrong.
+        """
+        if not query.strip():
+            raise InvalidRequest("query parameter 'q' is required", field="q")
+        if len(query.encode()) > MAX_QUERY_BYTES:
+            raise InvalidRequest(f"query too long (max {MAX_QUERY_BYTES} chars)", field="q")
+        found = Results(query=query, results=[], total=0, complete=self._keeper.complete)
+        words = query_words(query)
+        if room_id is not None:
+            if await self._rooms.find(room_id) is None:
+                return found
+            await self._rooms.open(room_id, key, charge)
+        if not words:
+            return found
+        try:
+            hits = await self._hot.messages.search(SearchQuery(words, limit, room_id, after), now=now_ms())
+        except (HotStoreStale, HotStoreUnavailable):
+            self._keeper.notice()
+            found.complete = False
+            return found
+        found.truncated = hits.truncated
+        for hit in hits.hits:
+            room = await self._rooms.find(hit.room_id)
+            if room is None or (room.is_private and room_id is None):
+                continue
+            message = decode_message(hit.wire)
+            found.results.append(
+                Result(message.id, str(hit.room_id), room.name or "", message.author, message.body, message.ts)
+            )
+        found.total = len(found.results)
+        return found
