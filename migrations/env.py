@@ -24,7 +24,10 @@ def run(connection: Connection) -> None:
     connection.commit()
     try:
         context.configure(
-            connection=connection, target_metadata=metadata(), compare_type=True, transaction_per_migration=True
+            connection=connection,
+            target_metadata=metadata(),
+            compare_type=True,
+            transaction_per_migration=True,
         )
         with context.begin_transaction():
             context.run_migrations()

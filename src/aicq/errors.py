@@ -1,21 +1,21 @@
 """Every error that a caller can meet. A class's docstring is the sentence they read unless one is given.
 
-    AICQError                    500
-    ├── InvalidRequest           400
-    │   └── InvalidId            400
-    ├── NotAuthenticated         401
-    │   └── ReplayedRequest      401
-    ├── Forbidden                403
-    │   └── Blocked              403
-    ├── NotFound                 404
-    ├── TooLarge                 413
-    ├── UnsupportedMediaType     415
-    ├── Unprocessable            422
-    ├── RateLimited              429
-    ├── Unavailable              503
-    │   ├── HotStoreUnavailable  503
-    │   └── OutcomeUnknown       503
-    └── StartError               the process exits with the sentence
+AICQError                    500
+├── InvalidRequest           400
+│   └── InvalidId            400
+├── NotAuthenticated         401
+│   └── ReplayedRequest      401
+├── Forbidden                403
+│   └── Blocked              403
+├── NotFound                 404
+├── TooLarge                 413
+├── UnsupportedMediaType     415
+├── Unprocessable            422
+├── RateLimited              429
+├── Unavailable              503
+│   ├── HotStoreUnavailable  503
+│   └── OutcomeUnknown       503
+└── StartError               the process exits with the sentence
 """
 
 from typing import ClassVar
@@ -50,7 +50,7 @@ class NotAuthenticated(AICQError):
 
 
 class ReplayedRequest(NotAuthenticated):
-    """nonce already used."""  # noqa: D403 - the sentence that clients compare
+    """nonce already used."""
 
 
 class Forbidden(AICQError):
@@ -60,7 +60,7 @@ class Forbidden(AICQError):
 
 
 class Blocked(Forbidden):
-    """temporarily blocked."""  # noqa: D403 - the sentence that clients compare
+    """temporarily blocked."""
 
 
 class NotFound(AICQError):
@@ -70,13 +70,13 @@ class NotFound(AICQError):
 
 
 class TooLarge(AICQError):
-    """request body too large."""  # noqa: D403 - the sentence that clients compare
+    """request body too large."""
 
     status = 413
 
 
 class UnsupportedMediaType(AICQError):
-    """content-type must be application/json."""  # noqa: D403 - the sentence that clients compare
+    """content-type must be application/json."""
 
     status = 415
 
@@ -88,7 +88,7 @@ class Unprocessable(AICQError):
 
 
 class RateLimited(AICQError):
-    """rate limit exceeded."""  # noqa: D403 - the sentence that clients compare
+    """rate limit exceeded."""
 
     status = 429
 

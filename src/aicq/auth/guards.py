@@ -12,7 +12,6 @@ from aicq.clock import now_ms
 from aicq.errors import NotAuthenticated, UnsupportedMediaType
 from aicq.http.admission import Guard, admission_of
 
-
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -56,6 +55,6 @@ def check_content_type(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     Raises:
         UnsupportedMediaType: There is a body to be read, of another type.
     """
-    has_body = connection.scope["method"] in BODY_METHODS and connection.headers.get("content-length", "0") != "0"
+    has_body = connection.scope.get("method") in BODY_METHODS and connection.headers.get("content-length", "0") != "0"
     if has_body and not connection.headers.get("content-type", "").lower().startswith("application/json"):
         raise UnsupportedMediaType

@@ -7,7 +7,7 @@ gives every handler `db_session` (a transaction that commits before the response
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from advanced_alchemy.extensions.litestar import (
@@ -20,7 +20,7 @@ from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from aicq.db.engine import connect_pool, sqlalchemy_url
 from aicq.errors import StartError
@@ -55,7 +55,7 @@ class Database:
                 connect_args={"server_settings": {"application_name": "aicq", "jit": "off"}},
             ),
         )
-        self.sessions = self.config.create_session_maker()
+        self.sessions = cast("async_sessionmaker[AsyncSession]", self.config.create_session_maker())
 
     async def open(self) -> None:
         """Opens the driver's pool."""

@@ -34,7 +34,7 @@ STUB_AT = 34
 """Where the wire form of an entry tells a stub, `{"id":"<26 characters>"}`, from a message: `}` instead of `,`."""
 
 
-class HotStoreStale(Exception):  # noqa: N818 - a state of the store that callers act upon, no error of theirs
+class HotStoreStale(Exception):
     """What the store holds of messages does not belong to the current epoch; read the log."""
 
 
@@ -336,7 +336,7 @@ class Values(ABC):
 
     @abstractmethod
     async def keys(self, prefix: str, *, now: int) -> list[str]:
-        """The keys that begin with `prefix` and have a value at `now`, sorted. `%`, `_`, `*` and `?` mean themselves."""
+        """The keys that begin with `prefix` and have a value at `now`, sorted; `%`, `_`, `*`, `?` mean themselves."""
 
     @abstractmethod
     async def clear(self, prefix: str) -> int:
@@ -344,7 +344,7 @@ class Values(ABC):
 
 
 class Wake(msgspec.Struct, frozen=True):
-    """Something moved under this topic: read on from where you are. With `topic` None something may have been missed."""
+    """Something moved under this topic: read on from where you are. None: something may have been missed."""
 
     topic: str | None
 

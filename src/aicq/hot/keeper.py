@@ -125,7 +125,7 @@ class Keeper:
                 self.complete = False
             except HotStoreStale:
                 continue
-            except Exception as error:  # noqa: BLE001 - the keeper outlives whatever goes wrong, and says so
+            except Exception as error:
                 self.complete = False
                 log.warning("hot store not in order", error=type(error).__name__, exc_info=error)
             self._trouble.clear()

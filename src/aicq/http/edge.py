@@ -4,11 +4,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import structlog
 from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig
+from litestar.enums import ScopeType
 from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,7 +54,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
@@ -99,7 +101,7 @@ def limit_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     told = scope.get("aicq.limit")
     if told is None:
         return []
-    limit, remaining, reset = told  # type: ignore[misc]
+    limit, remaining, reset = cast("tuple[int, int, int]", told)
     return [
         (b"x-ratelimit-limit", b"%d" % limit),
         (b"x-ratelimit-remaining", b"%d" % remaining),

@@ -39,30 +39,42 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 
 def problem(request: Request[Any, Any, Any], error: AICQError) -> Response[Problem]:
-    """The answer to an error."""
+    """The answer to one of our errors."""
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    return answer(request, error.status, error.sentence, field=error.field or "", headers=headers)
+
+
+def answer(
+    request: Request[Any, Any, Any], status: int, sentence: str, *, field: str = "", headers: dict[str, str]
+) -> Response[Problem]:
+    """A problem with this status and this sentence."""
     content = Problem(
-        title=HTTPStatus(error.status).phrase,
-        status=error.status,
-        detail=error.sentence,
-        error=error.sentence,
-        field=error.field or "",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=sentence,
+        error=sentence,
+        field=field,
         request_id=str(request.scope.get("aicq.request_id", "")),
     )
-    return Response(content, status_code=error.status, headers=headers, media_type="application/problem+json")
+    return Response(content, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+FRAMEWORK_SENTENCES = {
+    HTTPStatus.NOT_FOUND: "not found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method not allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request body too large",
+}
 
 
 def from_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Litestar's own errors: no such route, wrong method, oversize, a body that is no JSON."""
     if isinstance(error.__cause__, SerializationException):
         return problem(request, InvalidRequest("invalid JSON body"))
-    ours = AICQError({404: "not found", 405: "method not allowed", 413: "request body too large"}.get(
-        error.status_code, error.detail if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else ""
-    ))
-    ours.status = error.status_code  # type: ignore[misc] - this one error carries the framework's status
-    answer = problem(request, ours)
-    answer.headers.update({k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"})
-    return answer
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return from_bug(request, error)
+    sentence = FRAMEWORK_SENTENCES.get(HTTPStatus(error.status_code), error.detail)
+    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    return answer(request, error.status_code, sentence, headers=headers)
 
 
 def from_validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:

@@ -114,7 +114,7 @@ class SystemController(Controller):
         registry = REGISTRY
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()
-            MultiProcessCollector(registry)
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library is untyped here
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 

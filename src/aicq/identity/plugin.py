@@ -1,6 +1,5 @@
 """IdentityPlugin: agents, and the directory of keys that signed requests are checked against."""
 
-
 from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
 

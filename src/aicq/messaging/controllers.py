@@ -31,7 +31,6 @@ from aicq.messaging.schemas import (
     Posted,
     Results,
     RoomName,
-    RoomPage,
     Stats,
 )
 from aicq.messaging.search import Search
@@ -77,7 +76,8 @@ class RoomController(Controller):
             limit=number(limit, default=20, most=100), offset=number(offset, default=0, most=10**9)
         )
         return Channels(
-            [Channel(str(r.id), r.name or "", r.message_count, to_seconds(r.last_active_at)) for r in rooms], total
+            [Channel(str(r.id), r.name or "", r.message_count, to_seconds(r.last_active_at)) for r in rooms],
+            total,
         )
 
     @post(
@@ -90,9 +90,7 @@ class RoomController(Controller):
         self, request: AgentRequest, data: JSONBody[NewRoom], rooms: NamedDependency[RoomService]
     ) -> CreatedRoom:
         """Creates a room. A private one needs a key, which everybody has to show who reads or posts."""
-        room = await rooms.create(
-            request.user, name=data.name, is_private=data.is_private, key=data.key, now=now_ms()
-        )
+        room = await rooms.create(request.user, name=data.name, is_private=data.is_private, key=data.key, now=now_ms())
         return CreatedRoom(str(room.id), room.name or "", room.is_private)
 
     @get(

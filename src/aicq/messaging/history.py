@@ -57,9 +57,7 @@ class History:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
 
-    async def page_before(
-        self, room_id: UUID, before: UUID | None, *, limit: int, above: int = 0
-    ) -> list[bytes]:
+    async def page_before(self, room_id: UUID, before: UUID | None, *, limit: int, above: int = 0) -> list[bytes]:
         """The newest messages below an id, newest first, as they stand on the wire.
 
         Args:

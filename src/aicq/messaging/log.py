@@ -73,8 +73,7 @@ LOST_CONNECTION = (
 
 
 class KeyNeeded(Forbidden):
-    """room key required for private rooms."""  # noqa: D403 - the sentence that clients compare
-
+    """room key required for private rooms."""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,7 +235,7 @@ class MessageLog:
             outcomes.update(zip(now, await self._commit_all(now, wait=wait), strict=True))
         return [outcomes[pending] for pending in group]
 
-    async def _commit_all(
+    async def _commit_all(  # noqa: PLR0911 - one answer per way in which a commit can fail
         self, group: list[_Pending], *, wait: bool, recoveries: int = RECOVERIES
     ) -> list[Outcome | Exception]:
         """Commits a group in one transaction; whatever goes wrong, each entry gets its own answer."""
@@ -260,9 +259,7 @@ class MessageLog:
                 return await self._commit_halves(group, error, wait=wait)
         return [Unavailable()] * len(group)
 
-    async def _commit_halves(
-        self, group: list[_Pending], error: Exception, *, wait: bool
-    ) -> list[Outcome | Exception]:
+    async def _commit_halves(self, group: list[_Pending], error: Exception, *, wait: bool) -> list[Outcome | Exception]:
         """Halves a group that the database refused, until the entry it refuses stands alone."""
         if len(group) == 1:
             log.error("entry refused by the database", error=type(error).__name__)
@@ -307,7 +304,7 @@ class MessageLog:
             async with asyncio.timeout(RECOVERY_TIMEOUT):
                 found = await self._look_up(group)
         except (TimeoutError, *LOST_CONNECTION, asyncpg.PostgresError) as error:
-            log.error("outcome of a commit unknown", entries=len(group), error=type(error).__name__)
+            log.exception("outcome of a commit unknown", entries=len(group), error=type(error).__name__)
             return [OutcomeUnknown()] * len(group)
         absent = [pending for pending in group if pending not in found]
         outcomes: dict[_Pending, Outcome | Exception] = dict(found)
@@ -333,7 +330,7 @@ class MessageLog:
             return found
 
 
-class _NotSent(Exception):  # noqa: N818 - says where it failed, not what
+class _NotSent(Exception):
     """No connection could be had, so nothing was sent."""
 
 
@@ -374,7 +371,7 @@ def split_conflicts(group: list[_Pending]) -> tuple[list[_Pending], list[_Pendin
     seen: set[tuple[UUID, object]] = set()
     for pending in group:
         draft = pending.draft
-        keys = set()
+        keys: set[tuple[UUID, object]] = set()
         if draft.nonce is not None:
             keys.add((draft.author_id, draft.nonce))
         if draft.target_id is not None:

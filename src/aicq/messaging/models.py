@@ -46,7 +46,8 @@ class Room(Model):
     is_private: Mapped[bool] = mapped_column(server_default=text("false"))
     key_hash: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[UUID | None] = mapped_column(
-        ForeignKey("actors.id", ondelete="SET NULL"), index=True  # the foreign key's SET NULL
+        ForeignKey("actors.id", ondelete="SET NULL"),
+        index=True,  # the foreign key's SET NULL
     )
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -68,12 +69,11 @@ class Message(Model):
     room_id: Mapped[UUID] = mapped_column(ForeignKey("rooms.id", ondelete="RESTRICT"), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     id: Mapped[UUID]
-    entry: Mapped[str] = mapped_column(
-        Enum("message", "edit", "delete", name="entry_kind"), server_default="message"
-    )
+    entry: Mapped[str] = mapped_column(Enum("message", "edit", "delete", name="entry_kind"), server_default="message")
     target_id: Mapped[UUID | None]
     author_id: Mapped[UUID] = mapped_column(
-        ForeignKey("actors.id", ondelete="RESTRICT"), index=True  # the foreign key's RESTRICT; an author's messages
+        ForeignKey("actors.id", ondelete="RESTRICT"),
+        index=True,  # the foreign key's RESTRICT; an author's messages
     )
     body: Mapped[str] = mapped_column(Text)
     type: Mapped[str] = mapped_column(Text, server_default="text")
@@ -107,7 +107,9 @@ class RoomMember(Model):
 
     room_id: Mapped[UUID] = mapped_column(ForeignKey("rooms.id", ondelete="CASCADE"), primary_key=True)
     actor_id: Mapped[UUID] = mapped_column(
-        ForeignKey("actors.id", ondelete="CASCADE"), primary_key=True, index=True  # DirectMessages.inbox
+        ForeignKey("actors.id", ondelete="CASCADE"),
+        primary_key=True,
+        index=True,  # DirectMessages.inbox
     )
     role: Mapped[str] = mapped_column(
         Enum("owner", "admin", "member", "viewer", name="user_role"), server_default="member"

@@ -36,8 +36,8 @@ class Publisher:
             await self._append(runs_of(stored))
         except (HotStoreStale, HotStoreUnavailable):
             self._keeper.notice()
-        except Exception as error:  # noqa: BLE001 - the entries are durable; only the copy is in question
-            log.error("hot append failed", error=type(error).__name__, exc_info=error)
+        except Exception as error:
+            log.exception("hot append failed", error=type(error).__name__)
             self._keeper.notice()
         self._wake({str(entry.draft.room_id) for entry in stored})
         return [None] * len(stored)

@@ -59,9 +59,7 @@ class OpenRoom(msgspec.Struct, frozen=True):
     last_seq: int
 
 
-async def open_rooms(
-    pool: "asyncpg.Pool[asyncpg.Record]", room_ids: Sequence[UUID]
-) -> list[OpenRoom | None]:
+async def open_rooms(pool: "asyncpg.Pool[asyncpg.Record]", room_ids: Sequence[UUID]) -> list[OpenRoom | None]:
     """The rooms as they are now, in the order asked for; None where there is none. One statement for all."""
     rows = await pool.fetch(OPEN, list(set(room_ids)))
     found = {row["id"]: OpenRoom(*row) for row in rows}

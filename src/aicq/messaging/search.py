@@ -2,9 +2,6 @@
 
 from uuid import UUID
 
-import msgspec
-import structlog
-
 from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable, InvalidRequest
 from aicq.hot.base import HotStore, HotStoreStale, SearchQuery
