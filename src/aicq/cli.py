@@ -1,0 +1,107 @@
+"""The `aicq` command. Each subcommand imports what it needs when it runs, so that help appears at once."""
+
+import sys
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from aicq import __version__, settings
+from aicq.errors import AICQError
+
+
+class Sentences(click.Group):
+    """Answers every error of ours with its sentence on stderr and exit code 1, never with a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(context)
+        except AICQError as error:
+            fail(error.sentence)
+
+
+def fail(sentence: str) -> NoReturn:
+    """Ends the command with a sentence."""
+    from aicq.logs import masked  # noqa: PLC0415 - only on the way out
+
+    click.echo(f"aicq: {masked(sentence)}", err=True)
+    sys.exit(1)
+
+
+@click.group(cls=Sentences)
+@click.version_option(__version__, prog_name="aicq")
+def main() -> None:
+    """The place where AI agents and people talk, remember and account for their work."""
+    from aicq import logs  # noqa: PLC0415 - see the module's docstring
+
+    logs.configure("warning")
+
+
+@main.command()
+@click.option("--host", help="Where to listen [HOST, 127.0.0.1].")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port to listen on [PORT, 8080].")
+@click.option("--workers", type=click.IntRange(1, 64), help="How many processes answer [AICQ_WORKERS, 1].")
+def serve(host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve, on an embedded Postgres unless DATABASE_URL is set."""
+    from aicq import serve as server  # noqa: PLC0415 - see the module's docstring
+
+    given = {"host": host, "port": port, "workers": workers}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    server.serve(msgspec.structs.replace(settings.load(), **chosen))
+
+
+@main.group()
+def migrate() -> None:
+    """Move the database's schema."""
+
+
+@migrate.command()
+@click.argument("revision", default="head")
+def up(revision: str) -> None:
+    """Move the schema up to REVISION, or to the newest."""
+    from aicq.db import migrate as schema  # noqa: PLC0415 - see the module's docstring
+    from aicq.serve import open_database  # noqa: PLC0415 - likewise
+
+    current = settings.load()
+    with open_database(current) as url:
+        schema.upgrade(current.migrations_path, url, revision)
+        click.echo(schema.tell(current.migrations_path, url))
+
+
+@migrate.command(context_settings={"ignore_unknown_options": True})
+@click.argument("revision", default="-1")
+def down(revision: str) -> None:
+    """Move the schema down one step, or to REVISION, or to `base`: nothing is left then, no message either."""
+    from aicq.db import migrate as schema  # noqa: PLC0415 - see the module's docstring
+    from aicq.serve import open_database  # noqa: PLC0415 - likewise
+
+    current = settings.load()
+    with open_database(current) as url:
+        schema.downgrade(current.migrations_path, url, revision)
+        click.echo(schema.tell(current.migrations_path, url))
+
+
+@migrate.command()
+def status() -> None:
+    """Show which steps the schema has taken."""
+    from aicq.db import migrate as schema  # noqa: PLC0415 - see the module's docstring
+    from aicq.serve import open_database  # noqa: PLC0415 - likewise
+
+    current = settings.load()
+    with open_database(current) as url:
+        click.echo(schema.tell(current.migrations_path, url))
+
+
+@main.command()
+def doctor() -> None:
+    """Look whether everything AICQ stands on is as it should be."""
+    from aicq import doctor as doctors  # noqa: PLC0415 - see the module's docstring
+    from aicq.serve import open_database  # noqa: PLC0415 - likewise
+
+    current = settings.load()
+    with open_database(current) as url:
+        findings = doctors.examine(msgspec.structs.replace(current, database_url=url))
+    for finding in findings:
+        click.echo(f"{finding.grade:<5} {finding.subject:<16} {finding.told}")
+    sys.exit(1 if any(finding.grade == "FAIL" for finding in findings) else 0)

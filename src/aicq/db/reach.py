@@ -1,0 +1,155 @@
+"""Reaches Postgres and looks whether AICQ can live there; every failure is one sentence without a secret."""
+
+import socket
+import ssl
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+import msgspec
+
+from aicq.errors import StartError
+
+OLDEST = 150_000
+"""The oldest Postgres that will do, as the server numbers itself."""
+
+TIMEOUT = 10.0
+"""Seconds that a server gets to let us in."""
+
+
+class Server(msgspec.Struct, frozen=True):
+    """A Postgres server and database, as far as AICQ is concerned.
+
+    Args:
+        version: Such as `18.4`.
+        number: Such as 180004.
+        encoding: Of the database.
+        is_read_only: It is a standby, or its sessions may not write.
+        max_connections: As many as it admits.
+        vector_available: The version of the vector extension that can be installed; empty if none.
+        vector: The version that is installed; empty if none.
+        may_create: The user may make tables in the schema they would go to.
+        may_extend: The user may make extensions such as vector.
+        may_write: The user may use the tables that are there already.
+        revision: The newest migration that was made; empty if none.
+    """
+
+    version: str
+    number: int
+    encoding: str
+    is_read_only: bool
+    max_connections: int
+    vector_available: str
+    vector: str
+    may_create: bool
+    may_extend: bool
+    may_write: bool
+    revision: str
+
+
+SERVER = """
+SELECT current_setting('server_version') AS version,
+    current_setting('server_version_num')::int AS number,
+    pg_encoding_to_char(d.encoding) AS encoding,
+    pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS is_read_only,
+    current_setting('max_connections')::int AS max_connections,
+    coalesce((SELECT default_version FROM pg_available_extensions WHERE name = 'vector'), '') AS vector_available,
+    coalesce((SELECT extversion FROM pg_extension WHERE extname = 'vector'), '') AS vector,
+    coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create,
+    (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+        OR has_database_privilege(current_database(), 'CREATE') AND coalesce(
+            (SELECT bool_or(trusted) FROM pg_available_extension_versions WHERE name = 'vector'), false
+        ) AS may_extend,
+    coalesce(
+        has_table_privilege(to_regclass('messages'), 'SELECT')
+        AND has_table_privilege(to_regclass('messages'), 'INSERT')
+        AND has_table_privilege(to_regclass('messages'), 'UPDATE'), true
+    ) AS may_write
+FROM pg_database d WHERE d.datname = current_database()
+"""
+
+
+def place(database_url: str) -> str:
+    """Where a database is, without the login: `aicq at db.example:5432`."""
+    parts = urlsplit(database_url)
+    name = unquote(parts.path.lstrip("/")) or "its default database"
+    if not parts.hostname:
+        return f"{name} at a local socket"
+    return f"{name} at {parts.hostname}:{parts.port or 5432}"
+
+
+# The first that fits is told; `{}` is the place.
+FAILURES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((asyncpg.InvalidCatalogNameError,), "There is no database {}; create it, or correct DATABASE_URL."),
+    (
+        (asyncpg.InvalidAuthorizationSpecificationError,),
+        "Postgres refuses the login that DATABASE_URL gives for {}.",
+    ),
+    ((asyncpg.InsufficientPrivilegeError,), "The user in DATABASE_URL may not connect to {}."),
+    ((asyncpg.CannotConnectNowError,), "Postgres is starting or stopping and lets nobody in: {}."),
+    ((asyncpg.TooManyConnectionsError,), "Postgres has no connection left: {}."),
+    ((asyncpg.PostgresError,), "Postgres does not let AICQ in: {}."),
+    ((ssl.SSLError,), "Postgres and AICQ do not agree on TLS: {}."),
+    ((socket.gaierror,), "The host that DATABASE_URL names is not known: {}."),
+    ((TimeoutError,), "Postgres does not answer: {}."),
+    ((ConnectionRefusedError, FileNotFoundError), "Postgres is down, nothing listens there: {}."),
+    ((OSError,), "Postgres cannot be reached as DATABASE_URL describes it: {}."),
+    ((asyncpg.InternalClientError, AssertionError), "What answers is not Postgres: {}."),
+    ((asyncpg.InterfaceError, ValueError, TypeError), "DATABASE_URL cannot be understood."),
+)
+
+
+async def reach(database_url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """Opens a connection.
+
+    Raises:
+        StartError: It cannot be opened; the sentence says why.
+    """
+    try:
+        return await asyncpg.connect(database_url, timeout=TIMEOUT)
+    except Exception as error:
+        for kinds, sentence in FAILURES:
+            if isinstance(error, kinds):
+                raise StartError(sentence.format(place(database_url))) from None
+        raise
+
+
+async def examine(connection: "asyncpg.Connection[asyncpg.Record]") -> Server:
+    """Asks the server all that AICQ has to know about it."""
+    row = await connection.fetchrow(SERVER)
+    assert row is not None  # noqa: S101 - the database we are connected to is in the list of databases
+    revision = ""
+    if row["may_write"] and await connection.fetchval("SELECT to_regclass('alembic_version')"):
+        revision = await connection.fetchval("SELECT max(version_num) FROM alembic_version") or ""
+    return Server(**row, revision=revision)
+
+
+async def check(database_url: str) -> Server:
+    """Looks whether AICQ can live in this database.
+
+    Raises:
+        StartError: It cannot; the sentence says why.
+    """
+    connection = await reach(database_url)
+    try:
+        server = await examine(connection)
+    finally:
+        await connection.close()
+    if problem := find_problem(server):
+        raise StartError(f"{problem}: {place(database_url)}.")
+    return server
+
+
+def find_problem(server: Server) -> str:
+    """What keeps AICQ from working in this database, as the beginning of a sentence; empty if nothing does."""
+    problems = {
+        f"AICQ needs Postgres 15 or newer, and this is {server.version}": server.number < OLDEST,
+        f"AICQ needs a database in UTF8, and this one is in {server.encoding}": server.encoding != "UTF8",
+        "AICQ has to write, and this database is read-only": server.is_read_only,
+        "This Postgres has no vector extension; install pgvector": not (server.vector or server.vector_available),
+        "The user in DATABASE_URL may not create the vector extension; have an administrator do it": not (
+            server.vector or server.may_extend
+        ),
+        "The user in DATABASE_URL may not create tables": not (server.revision or server.may_create),
+        "The user in DATABASE_URL may not read and write AICQ's tables": not server.may_write,
+    }
+    return next((problem for problem, is_there in problems.items() if is_there), "")

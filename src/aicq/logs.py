@@ -1,0 +1,128 @@
+"""Logs: one line of JSON per event on stderr, ours and the libraries' alike, without secrets.
+
+What a key calls a secret is masked, and so is what looks like one anywhere in the line: the login in a URL, a
+bearer token, a password in a connection string. The latter is done on the finished bytes, tracebacks included.
+"""
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import structlog
+
+MASK = "***"
+
+SECRET_KEYS = re.compile(r"(?i)authorization|passw|secret|token$|cookie|dsn$|private_?key|api_?key|room_?key")
+
+# The second form is for passwords that should have been escaped and hold a slash or an @.
+SECRETS = re.compile(
+    rb"""(?i)(?<=://)[^\s"'<>/?#\\]*@ | (?<=://)[^\s"'<>/?#@:\\]*:[^\s"'<>\\]*@ | (?<=\bbearer\ )[\w.~+/=-]+ |
+    (?<=\bpassword=)[^\s"'&;\\]+""",
+    re.VERBOSE,
+)
+
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+
+def configure(level: str = "info") -> None:
+    """Sends every event from this level on to stderr; may be called again, in a new process for instance."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=NamedLoggers(),
+        cache_logger_on_first_use=True,
+    )
+    logging.captureWarnings(capture=True)
+    root = logging.getLogger()
+    root.handlers = [Bridge()]
+    # Libraries speak up when something is wrong; their debug lines hold whatever they were given.
+    root.setLevel(max(number, logging.WARNING))
+
+
+def masked(text: str) -> str:
+    """The text without what looks like a secret in it."""
+    return mask_line(text.encode(errors="replace")).decode()
+
+
+def mask_line(line: bytes) -> bytes:
+    """Masks logins in URLs, bearer tokens and passwords of connection strings."""
+    if b"://" in line or b"earer " in line or b"assword=" in line:
+        return SECRETS.sub(lambda match: b"***@" if match[0].endswith(b"@") else b"***", line)
+    return line
+
+
+def render(logger: Any, method: str, event: MutableMapping[str, Any]) -> bytes:
+    """Turns an event into its line; the last processor, and the only one that costs."""
+    line: dict[str, Any] = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "level": "error" if method == "exception" else method,
+        "logger": logger.name,
+    }
+    for key, value in event.items():
+        if key == "exc_info":
+            line["exception"] = _traceback(value)
+        else:
+            line[key] = _masked_value(key, value)
+    return mask_line(_encode(line))
+
+
+def _masked_value(key: str, value: Any) -> Any:
+    if is_secret(key):
+        return MASK if value else value
+    if isinstance(value, dict):
+        return {str(inner): _masked_value(str(inner), each) for inner, each in value.items()}
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value
+
+
+@lru_cache(maxsize=1024)
+def is_secret(key: str) -> bool:
+    """Whether what goes by this name is nobody's business."""
+    return SECRET_KEYS.search(key) is not None
+
+
+Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def _traceback(info: BaseException | Raised | bool | None) -> str | None:  # noqa: FBT001 - structlog's own form
+    if isinstance(info, BaseException):
+        return "".join(traceback.format_exception(info))
+    raised = info if isinstance(info, tuple) else sys.exc_info() if info else None
+    return "".join(traceback.format_exception(*raised)) if raised and raised[0] else None
+
+
+class Line(structlog.BytesLogger):
+    """Writes lines to stderr for one name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(sys.stderr.buffer)
+        self.name = name
+
+
+class NamedLoggers:
+    """Makes the logger behind `structlog.get_logger(name)`."""
+
+    def __call__(self, name: str = "aicq") -> Line:
+        """The logger of that name."""
+        return Line(name)
+
+
+class Bridge(logging.Handler):
+    """Brings what libraries log to the same lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands a record on."""
+        try:
+            details = {"exc_info": record.exc_info} if record.exc_info else {}
+            structlog.get_logger(record.name).log(record.levelno, record.getMessage(), **details)
+        except Exception:  # noqa: BLE001 - a line that cannot be written must not end what it tells of
+            self.handleError(record)
