@@ -102,7 +102,10 @@ CREATE FUNCTION message_log_append(
     p_target uuid[], p_signature text[], p_proof text[], p_as_member boolean[], p_may_moderate boolean[],
     p_nonce text[], p_waited bigint[], p_tail bigint[]
 ) RETURNS TABLE (verdict text, id uuid, is_public boolean)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- The plan is made once and kept, perhaps while the tables are small; it has to be the right one when they are large.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
+AS $$
 #variable_conflict use_column
 DECLARE
     locked uuid[];
@@ -135,41 +138,47 @@ BEGIN
             CASE
                 WHEN r.id IS NULL OR r.deleted_at IS NOT NULL THEN 'no_room'
                 WHEN NOT r.id = ANY (locked) THEN 'busy'
-                WHEN a.is_active IS NOT TRUE THEN 'no_author'
-                WHEN i.entry = 'delete' AND target.id IS NULL THEN 'no_message'
-                WHEN i.entry = 'delete' AND NOT i.may_moderate AND target.author_id <> i.author_id THEN 'not_yours'
-                WHEN i.entry = 'delete' THEN 'stored'
+                WHEN (SELECT a.is_active FROM agents a WHERE a.id = i.author_id) IS NOT TRUE THEN 'no_author'
+                WHEN i.entry = 'delete' THEN coalesce((
+                    SELECT CASE WHEN i.may_moderate OR t.author_id = i.author_id THEN 'stored' ELSE 'not_yours' END
+                    FROM messages t
+                    WHERE t.room_id = i.room_id AND t.id = i.target_id AND t.entry = 'message' AND t.deleted_at IS NULL
+                ), 'no_message')
                 WHEN r.is_private AND NOT i.as_member AND i.proof IS DISTINCT FROM r.key_hash THEN 'no_key'
-                WHEN r.is_private AND i.as_member AND member.actor_id IS NULL THEN 'no_member'
-                WHEN i.parent_id IS NOT NULL AND parent.id IS NULL THEN 'no_parent'
+                WHEN r.is_private AND i.as_member AND (
+                    SELECT m.role FROM room_members m WHERE m.room_id = i.room_id AND m.actor_id = i.author_id
+                ) IS NULL THEN 'no_member'
+                WHEN i.parent_id IS NOT NULL AND (
+                    SELECT p.seq FROM messages p
+                    WHERE p.room_id = i.room_id AND p.id = i.parent_id AND p.entry = 'message' AND p.deleted_at IS NULL
+                ) IS NULL THEN 'no_parent'
                 ELSE 'stored'
             END AS verdict
-        FROM item i
-        LEFT JOIN rooms r ON r.id = i.room_id
-        LEFT JOIN agents a ON a.id = i.author_id
-        LEFT JOIN room_members member
-            ON i.as_member AND member.room_id = i.room_id AND member.actor_id = i.author_id
-        LEFT JOIN messages parent ON parent.room_id = i.room_id AND parent.id = i.parent_id
-            AND parent.entry = 'message' AND parent.deleted_at IS NULL
-        LEFT JOIN messages target ON target.room_id = i.room_id AND target.id = i.target_id
-            AND target.entry = 'message' AND target.deleted_at IS NULL
+        FROM item i LEFT JOIN rooms r ON r.id = i.room_id
     ), spent AS (
         INSERT INTO nonces (actor_id, nonce)
         SELECT j.author_id, j.nonce FROM judged j WHERE j.verdict = 'stored' AND j.nonce IS NOT NULL
         ORDER BY j.author_id, j.nonce
         ON CONFLICT DO NOTHING
         RETURNING actor_id, nonce
+    ), accepted AS (
+        SELECT j.*, CASE
+            WHEN j.verdict <> 'stored' OR j.nonce IS NULL THEN j.verdict
+            WHEN (j.author_id, j.nonce) IN (SELECT s.actor_id, s.nonce FROM spent s) THEN 'stored'
+            ELSE 'replay'
+        END AS answer
+        FROM judged j
     ), placed AS (
-        SELECT j.*,
-            j.last_seq + row_number() OVER arrival AS seq,
-            max(greatest(clock_ms - j.waited, j.last_ms)) OVER arrival AS at_ms
-        FROM judged j LEFT JOIN spent s ON s.actor_id = j.author_id AND s.nonce = j.nonce
-        WHERE j.verdict = 'stored' AND (j.nonce IS NULL OR s.nonce IS NOT NULL)
-        WINDOW arrival AS (PARTITION BY j.room_id ORDER BY j.n)
+        SELECT a.*,
+            a.last_seq + count(*) FILTER (WHERE a.answer = 'stored') OVER arrival AS seq,
+            max(greatest(clock_ms - a.waited, a.last_ms)) FILTER (WHERE a.answer = 'stored') OVER arrival AS at_ms
+        FROM accepted a
+        WINDOW arrival AS (PARTITION BY a.room_id ORDER BY a.n)
     ), entry AS (
         SELECT p.*, timestamptz 'epoch' + p.at_ms * interval '1 millisecond' AS at,
-            (lpad(to_hex(p.at_ms), 12, '0') || lpad(to_hex(p.seq), 10, '0') || lpad(to_hex(p.tail), 10, '0'))::uuid
-                AS id
+            CASE WHEN p.answer = 'stored' THEN
+                (lpad(to_hex(p.at_ms), 12, '0') || lpad(to_hex(p.seq), 10, '0') || lpad(to_hex(p.tail), 10, '0'))::uuid
+            END AS id
         FROM placed p
     ), added AS (
         INSERT INTO messages (
@@ -177,25 +186,22 @@ BEGIN
         )
         SELECT e.room_id, e.seq, e.id, e.entry::entry_kind, e.target_id, e.author_id, e.body, e.type, e.parent_id,
             e.signature, e.at, e.at
-        FROM entry e
+        FROM entry e WHERE e.answer = 'stored'
     ), changed AS (
         UPDATE messages m SET deleted_at = e.at, updated_at = e.at
         FROM entry e
-        WHERE e.target_id IS NOT NULL AND m.room_id = e.room_id AND m.id = e.target_id
+        WHERE e.answer = 'stored' AND e.entry = 'delete' AND m.room_id = e.room_id AND m.id = e.target_id
     ), counted AS (
         UPDATE rooms r SET
             last_seq = g.last_seq, message_count = r.message_count + g.more, last_active_at = g.last_at
         FROM (
             SELECT e.room_id, max(e.seq) AS last_seq, max(e.at) AS last_at,
                 count(*) FILTER (WHERE e.entry = 'message') - count(*) FILTER (WHERE e.entry = 'delete') AS more
-            FROM entry e GROUP BY e.room_id
+            FROM entry e WHERE e.answer = 'stored' GROUP BY e.room_id
         ) g
         WHERE r.id = g.room_id
     )
-    SELECT CASE WHEN j.verdict = 'stored' AND e.id IS NULL THEN 'replay' ELSE j.verdict END,
-        e.id, NOT j.is_private
-    FROM judged j LEFT JOIN entry e ON e.n = j.n
-    ORDER BY j.n;
+    SELECT e.answer, e.id, NOT e.is_private FROM entry e ORDER BY e.n;
 END
 $$;
 """
