@@ -101,7 +101,7 @@ def doctor() -> None:
 
     current = settings.load()
     with open_database(current) as url:
-        findings = doctors.examine(msgspec.structs.replace(current, database_url=url))
+        findings = doctors.diagnose(current, url)
     for finding in findings:
         click.echo(f"{finding.grade:<5} {finding.subject:<16} {finding.told}")
     sys.exit(1 if any(finding.grade == "FAIL" for finding in findings) else 0)

@@ -6,6 +6,7 @@ reverse, whatever happens. If the parent is killed, the kernel stops the workers
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -24,7 +25,7 @@ import structlog
 
 from aicq import __version__, data_dir, logs
 from aicq.db.embedded import EmbeddedPostgres, running_url
-from aicq.db.reach import check, place
+from aicq.db.reach import check, connections_needed, place
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.lifeline import die_with
 from aicq.settings import Settings
@@ -32,9 +33,6 @@ from aicq.settings import Settings
 log = structlog.get_logger("aicq.serve")
 
 APP = "aicq.app:from_environment"
-
-POOLED_BESIDE_ENGINE = 24
-"""Connections that a worker holds beside the engine's pool: the log's, the hot store's and its listeners'."""
 
 BESIDE_WORKERS = 20
 """Connections for people and for the parent."""
@@ -60,11 +58,22 @@ def serve(settings: Settings) -> None:
         address = free_address(settings.host, settings.port)
         stack.enter_context(data_dir.locked(settings.data_dir))
         settings = data_dir.with_secrets(settings)
+        _share_metrics(settings)
         url = stack.enter_context(_own_database(settings))
         lines = _make_ready(settings, url)
         free_address(settings.host, settings.port)  # somebody may have come first
         os.environ.update(_environment(settings, url))
         _run_workers(settings, address, lines)
+
+
+def _share_metrics(settings: Settings) -> None:
+    """Has several workers count in common files; must be set before any of them imports the metrics' library."""
+    if settings.workers == 1 or "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        return
+    directory = settings.data_dir / "metrics"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
 
 
 @contextmanager
@@ -93,11 +102,6 @@ def _own_database(settings: Settings) -> Iterator[str]:
         return
     with EmbeddedPostgres(settings.data_dir, connections_needed(settings) + BESIDE_WORKERS) as postgres:
         yield postgres.url
-
-
-def connections_needed(settings: Settings) -> int:
-    """As many connections as all workers' pools can open."""
-    return settings.workers * (settings.pool_size + settings.pool_overflow + POOLED_BESIDE_ENGINE)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_type_hints
 from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID
 
@@ -31,20 +31,22 @@ class Rate(msgspec.Struct, frozen=True):
     window: int
 
 
-DEFAULT_RATES: Mapping[str, Rate] = MappingProxyType({
-    "register": Rate(10, 3_600_000),
-    "who": Rate(100, 60_000),
-    "channels": Rate(60, 60_000),
-    "room_create": Rate(10, 3_600_000),
-    "room_read": Rate(120, 60_000),
-    "post": Rate(30, 60_000),
-    "delete": Rate(30, 60_000),
-    "dm_send": Rate(60, 60_000),
-    "dm_read": Rate(60, 60_000),
-    "find": Rate(30, 60_000),
-    "bytes": Rate(32_768, 60_000),
-    "failures": Rate(30, 60_000),
-})
+DEFAULT_RATES: Mapping[str, Rate] = MappingProxyType(
+    {
+        "register": Rate(10, 3_600_000),
+        "who": Rate(100, 60_000),
+        "channels": Rate(60, 60_000),
+        "room_create": Rate(10, 3_600_000),
+        "room_read": Rate(120, 60_000),
+        "post": Rate(30, 60_000),
+        "delete": Rate(30, 60_000),
+        "dm_send": Rate(60, 60_000),
+        "dm_read": Rate(60, 60_000),
+        "find": Rate(30, 60_000),
+        "bytes": Rate(32_768, 60_000),
+        "failures": Rate(30, 60_000),
+    }
+)
 """The limits of the AICQ protocol, by rule. `bytes` counts bodies per agent, `failures` costly failures per address."""
 
 
@@ -141,7 +143,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         env = msgspec.convert(given, Environment, strict=False)
     except msgspec.ValidationError as error:
-        raise StartError(f"A setting has no meaning: {_without_values(error)}.") from None
+        raise StartError(f"{_meaning(error)}.") from None
     return Settings(
         database_url=_database_url(env),
         pool_size=env.database_pool_size,
@@ -171,9 +173,17 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def _without_values(error: msgspec.ValidationError) -> str:
-    text = str(error)
-    return text.replace("$.", "").split(" - got ")[0].replace("`$", "`").rstrip(".")
+def _meaning(error: msgspec.ValidationError) -> str:
+    """Says which setting is wrong and what it has to be, without what it is."""
+    told = str(error)
+    name = told.rpartition("$.")[2].rstrip("`")
+    choices = get_args(get_type_hints(Environment).get(name.lower()))
+    if told.startswith("Invalid enum value"):
+        return f"{name} must be one of {', '.join(choices)}"
+    wanted = told.partition(", got")[0].partition(" - at")[0].replace("Expected ", "").replace("`", "")
+    kinds = {"int": "a whole number", "bool": "true or false"}
+    kind, _, bound = wanted.partition(" ")
+    return f"{name} must be {kinds.get(kind, kind)} {bound}".rstrip()
 
 
 def _database_url(env: Environment) -> str | None:

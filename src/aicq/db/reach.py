@@ -8,12 +8,17 @@ import asyncpg
 import msgspec
 
 from aicq.errors import StartError
+from aicq.settings import Settings
 
 OLDEST = 150_000
 """The oldest Postgres that will do, as the server numbers itself."""
 
 TIMEOUT = 10.0
 """Seconds that a server gets to let us in."""
+
+
+POOLED_BESIDE_ENGINE = 24
+"""Connections that a worker holds beside the engine's pool: the log's, the hot store's and its listeners'."""
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -66,6 +71,11 @@ SELECT current_setting('server_version') AS version,
     ) AS may_write
 FROM pg_database d WHERE d.datname = current_database()
 """
+
+
+def connections_needed(settings: Settings) -> int:
+    """As many connections as all workers' pools can open."""
+    return settings.workers * (settings.pool_size + settings.pool_overflow + POOLED_BESIDE_ENGINE)
 
 
 def place(database_url: str) -> str:
