@@ -1,0 +1,62 @@
+"""Every key and channel of the Redis hot store.
+
+    room:{room_id}:messages            ZSET    score: milliseconds, member: an entry's wire form, which begins with its id
+    room:{room_id}:span                HASH    last: the highest position held; public: 1 or 0
+    search:words:{word}                ZSET    score: milliseconds, member: room_id:message_id; public rooms only
+    search:rooms:{room_id}:{word}      ZSET    score: milliseconds, member: message_id; every room
+    epoch                              STRING  {epoch}:{run_id}
+    ratelimit:{category}:{subject}     ZSET    score: milliseconds, member: {total so far, 16 digits}:{cost}
+    ratelimit:block:{address}          STRING  {until}:{reason}
+    {kind}:{name}                      STRING  {expires}:{value}; the kinds of this list and `values` are taken
+    values                             ZSET    score: 0, member: the keys of the values
+    channel:{topic}                    channel
+
+`PREFIX` goes before every one of them. A hash tag there, such as `{aicq}`, puts all into one slot of a cluster.
+"""
+
+from uuid import UUID
+
+PREFIX = ""
+
+EPOCH = f"{PREFIX}epoch"
+VALUES = f"{PREFIX}values"
+ROOMS = f"{PREFIX}room:"
+PUBLIC_WORDS = f"{PREFIX}search:words:"
+CHANNELS = f"{PREFIX}channel:"
+OF_MESSAGES = (f"{PREFIX}room:*", f"{PREFIX}search:*")
+"""Patterns for all that belongs to one epoch."""
+
+
+def messages(room_id: UUID) -> str:
+    """The entries of a room."""
+    return f"{ROOMS}{room_id}:messages"
+
+
+def span(room_id: UUID) -> str:
+    """Which of its positions a room answers for."""
+    return f"{ROOMS}{room_id}:span"
+
+
+def room_words(room_id: UUID) -> str:
+    """What stands before a word of this room."""
+    return f"{PREFIX}search:rooms:{room_id}:"
+
+
+def limit(key: str) -> str:
+    """A quota's hits."""
+    return f"{PREFIX}ratelimit:{key}"
+
+
+def block(address: str) -> str:
+    """The block of an address."""
+    return f"{PREFIX}ratelimit:block:{address}"
+
+
+def value(key: str) -> str:
+    """A short-lived value."""
+    return f"{PREFIX}{key}"
+
+
+def channel(topic: str) -> str:
+    """Where a topic is published."""
+    return f"{CHANNELS}{topic}"

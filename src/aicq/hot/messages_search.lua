@@ -1,0 +1,88 @@
+-- Looks at some messages that hold the rarest of the words, newest first.
+--
+-- arguments: {rooms, room, keys, before, limit, looks, rarest, cursor score, cursor}
+--   rooms   what stands before a room's id in its keys
+--   room    a room's id and its own word keys, or '' and the public ones
+--   keys    one per word
+--   before  only later messages than this time
+--   limit   the most hits to return; looks: the most messages to look at
+--   rarest  the number of the word to walk, 0 to choose it; the cursor is where the last call ended, '' at the beginning
+-- Returns {rarest, looked at, 1 if there are no more, cursor score, cursor, {room id, wire form}…}.
+
+local rooms, room, keys, before, limit, looks, rarest, score, cursor = unpack(arguments)
+
+if rarest == 0 then
+    local fewest
+    for number, key in ipairs(keys) do
+        local count = redis.call('ZCOUNT', key, '(' .. before, '+inf')
+        if not fewest or count < fewest then
+            rarest, fewest = number, count
+        end
+    end
+    if fewest == 0 then
+        return { rarest, 0, 1, '', '' }
+    end
+end
+
+local start = 0
+if cursor ~= '' then
+    local rank = redis.call('ZREVRANK', keys[rarest], cursor)
+    start = rank and rank + 1 or redis.call('ZCOUNT', keys[rarest], '(' .. score, '+inf')
+end
+
+local walked = redis.call('ZREVRANGE', keys[rarest], start, start + looks, 'WITHSCORES')
+local members, scores = {}, {}
+for at = 1, #walked, 2 do
+    if tonumber(walked[at + 1]) <= tonumber(before) then
+        break
+    end
+    members[#members + 1] = walked[at]
+    scores[#scores + 1] = walked[at + 1]
+end
+local ended = 1
+if #members > looks then
+    ended = 0
+    members[#members] = nil
+end
+if #members == 0 then
+    return { rarest, 0, 1, '', '' }
+end
+
+local missed = {}
+for number, key in ipairs(keys) do
+    if number ~= rarest then
+        for at, found in ipairs(redis.call('ZMSCORE', key, unpack(members))) do
+            if not found then
+                missed[at] = true
+            end
+        end
+    end
+end
+
+local answer = { rarest, #members, ended, scores[#members], members[#members] }
+local spans = {}
+for at, member in ipairs(members) do
+    if not missed[at] then
+        local home = room == '' and string.sub(member, 1, 36) or room
+        local prefix = rooms .. home
+        if spans[home] == nil then
+            local public = redis.call('HGET', prefix .. ':span', 'public')
+            spans[home] = public == '1' or room ~= '' and public ~= false
+        end
+        local wire = spans[home] and wire_of(prefix .. ':messages', scores[at], string.sub(member, -26))
+        if wire and not is_stub(wire) then
+            answer[#answer + 1] = { home, wire }
+            if #answer - 5 == limit then
+                answer[2] = at
+                if at < #members then
+                    answer[3] = 0
+                end
+                answer[4] = scores[at]
+                answer[5] = member
+                break
+            end
+        end
+    end
+end
+
+return answer

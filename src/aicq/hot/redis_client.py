@@ -1,0 +1,169 @@
+"""How the Redis hot store speaks with its server: connections, scripts, time-outs and a breaker. No retries.
+
+A call that failed may have run, so nothing is ever sent twice: a repeated `take` would count double, a repeated `add`
+would refuse its own caller. Only where nothing was sent yet is a second attempt made: the pool looks at a connection
+before it hands it out and opens it anew if the server closed it meanwhile, and a script that the server does not know
+did not run.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from aicq.errors import HotStoreUnavailable, StartError
+from aicq.hot import keys
+from aicq.hot.base import HotStoreStale
+
+TIMEOUT = 0.25
+"""Seconds that a call may take, connecting included."""
+
+PAUSE = 0.5
+"""Seconds that calls fail at once after the server did not answer; then one of them tries."""
+
+CONNECTIONS = 16
+
+Argument = str | bytes | int
+
+
+class Script:
+    """A Lua file of this package, behind the files it builds on."""
+
+    def __init__(self, *files: str) -> None:
+        package = resources.files("aicq.hot")
+        self.text = b"\n".join(package.joinpath(f"{file}.lua").read_bytes() for file in files)
+        # Redis knows scripts by this digest; nothing is secured by it.
+        self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
+
+
+class Server:
+    """What a server told about itself when a connection was opened."""
+
+    def __init__(self, info: bytes) -> None:
+        fields = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+        self.run_id = fields.get("run_id", "")
+        if "valkey_version" in fields:
+            self.version = f"valkey {fields['valkey_version']}"
+        else:
+            self.version = f"redis {fields.get('redis_version', '')}"
+
+
+class RedisClient:
+    """Connections to one server.
+
+    Args:
+        url: `redis://…`, `rediss://…` or `unix://…`; it appears in no message.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._servers: WeakKeyDictionary[AbstractConnection, Server] = WeakKeyDictionary()
+        self._paused_until = 0.0
+        try:
+            self._pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+                url,
+                max_connections=CONNECTIONS,
+                timeout=None,
+                # One time-out stands around each call as a whole, see `_on_connection`.
+                socket_timeout=None,
+                socket_connect_timeout=TIMEOUT,
+                retry=Retry(NoBackoff(), 0),
+                protocol=2,
+                driver_info=None,
+                redis_connect_func=self._introduce,
+            )
+        except ValueError:
+            raise StartError("REDIS_URL is not a URL that Redis can be reached by.") from None
+
+    async def close(self) -> None:
+        await self._pool.disconnect()
+
+    async def call(self, *command: Argument) -> Any:
+        """Runs one command.
+
+        Raises:
+            HotStoreUnavailable: It failed; it may have run if it was sent.
+        """
+        return await self._on_connection(command, None, None)
+
+    async def run(self, script: Script, *arguments: Argument, key: str) -> Any:
+        """Runs a script.
+
+        Args:
+            script: The script.
+            arguments: Its ARGV.
+            key: One of its keys, which tells a cluster where to run it.
+        """
+        return await self._on_connection(("EVALSHA", script.sha, 1, key, *arguments), script, None)
+
+    async def run_in_epoch(self, script: Script, epoch: int, *arguments: Argument) -> Any:
+        """Runs a script that first compares the mark of the epoch with the one its arguments begin with.
+
+        Raises:
+            HotStoreStale: The store does not bear that mark; nothing was done.
+            HotStoreUnavailable: It failed; it may have run if it was sent.
+        """
+        reply = await self._on_connection(("EVALSHA", script.sha, 1, keys.EPOCH, *arguments), script, epoch)
+        if reply == b"stale":
+            raise HotStoreStale
+        return reply
+
+    async def server(self) -> Server:
+        """What the server tells about itself just now."""
+        return Server(await self.call("INFO", "server"))
+
+    def make_connection(self) -> AbstractConnection:
+        """A connection of its own, not connected yet."""
+        connection: AbstractConnection = self._pool.make_connection()
+        return connection
+
+    async def _introduce(self, connection: AbstractConnection) -> None:
+        await connection.on_connect()
+        await connection.send_command("INFO", "server")
+        self._servers[connection] = Server(await connection.read_response())
+
+    async def _on_connection(self, command: Sequence[Argument], script: Script | None, epoch: int | None) -> Any:
+        now = asyncio.get_running_loop().time()
+        if now < self._paused_until:
+            raise HotStoreUnavailable
+        if self._paused_until:
+            # The pause is over: this call tries, and while it does, the others go on failing at once.
+            self._paused_until = now + PAUSE
+        connection = None
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                connection = await self._pool.get_connection()
+                reply = await self._exchange(connection, command, script, epoch)
+        except ResponseError as error:
+            self._paused_until = 0.0
+            raise HotStoreUnavailable from error
+        except (TimeoutError, RedisError, OSError) as error:
+            if connection is None or isinstance(error, TimeoutError):
+                self._paused_until = asyncio.get_running_loop().time() + PAUSE
+            raise HotStoreUnavailable from error
+        finally:
+            if connection is not None:
+                await self._pool.release(connection)
+        self._paused_until = 0.0
+        return reply
+
+    async def _exchange(
+        self, connection: AbstractConnection, command: Sequence[Argument], script: Script | None, epoch: int | None
+    ) -> Any:
+        if epoch is not None:
+            # The server that this very connection reached must bear the mark, whoever else has answered before.
+            command = (*command[:4], f"{epoch}:{self._servers[connection].run_id}", *command[4:])
+        try:
+            await connection.send_command(*command)
+            return await connection.read_response()
+        except NoScriptError:
+            if script is None:
+                raise
+            await connection.send_command("EVAL", script.text, *command[2:])
+            return await connection.read_response()
