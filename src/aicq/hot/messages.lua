@@ -61,9 +61,17 @@ local function position_of(id)
 end
 
 -- Scores and members alternate. A call takes at most some thousand arguments.
-local function add_all(key, pairs)
-    for from = 1, #pairs, 1000 do
-        redis.call('ZADD', key, unpack(pairs, from, math.min(from + 999, #pairs)))
+local function add_all(key, members)
+    for from = 1, #members, 1000 do
+        redis.call('ZADD', key, unpack(members, from, math.min(from + 999, #members)))
+    end
+end
+
+-- Drops what expired, the oldest first, and at most so many.
+local function sweep(key, expired, most)
+    local count = redis.call('ZCOUNT', key, '-inf', expired)
+    if count > 0 then
+        redis.call('ZREMRANGEBYRANK', key, 0, math.min(count, most) - 1)
     end
 end
 
@@ -78,36 +86,39 @@ local function change(messages, score, id, wire)
     return true
 end
 
--- items: {score, message_id, room_id:message_id}. words: {key, column, ttl, swept, number…}: items that have the word,
--- those that lost it with a minus. Only what `made` names is done; without it, all.
-local function index(words, items, made, expired)
-    for _, word in ipairs(words) do
-        local key, column = word[1], word[2]
-        local found, lost = {}, {}
-        for at = 5, #word do
-            local number = word[at]
-            local item = items[math.abs(number)]
-            if made and not made[math.abs(number)] then
-                item = nil
-            elseif number > 0 then
-                found[#found + 1] = item[1]
-                found[#found + 1] = item[column]
-            else
-                lost[#lost + 1] = item[column]
+-- words: {prefix of the public words or '', prefix of the room's words, room_id:, turn, {word: {number…}}}
+--   numbers  of the messages that have the word; of one that lost it, with a minus
+--   turn     every eighth word is swept, another eighth at the next turn
+-- Only what `made` names by its number is done; without it, all.
+local function index(words, scores, ids, made, expired, ttl)
+    local public, private, room, turn, numbers_of = unpack(words)
+    for word, numbers in pairs(numbers_of) do
+        local here, everywhere = {}, {}
+        for _, number in ipairs(numbers) do
+            if number < 0 then
+                if made[-number] then
+                    redis.call('ZREM', private .. word, ids[-number])
+                    redis.call('ZREM', public .. word, room .. ids[-number])
+                end
+            elseif not made or made[number] then
+                local at = #here
+                local id = ids[number]
+                here[at + 1], here[at + 2] = scores[number], id
+                everywhere[at + 1], everywhere[at + 2] = scores[number], room .. id
             end
         end
-        add_all(key, found)
-        for _, member in ipairs(lost) do
-            redis.call('ZREM', key, member)
-        end
-        if word[4] > 0 then
-            local count = redis.call('ZCOUNT', key, '-inf', expired)
-            if count > 0 then
-                redis.call('ZREMRANGEBYRANK', key, 0, math.min(count, word[4]) - 1)
+        if here[1] then
+            add_all(private .. word, here)
+            redis.call('PEXPIRE', private .. word, ttl)
+            if public ~= '' then
+                add_all(public .. word, everywhere)
+                redis.call('PEXPIRE', public .. word, ttl)
             end
         end
-        if word[3] > 0 then
-            redis.call('PEXPIRE', key, word[3])
+        turn = turn + 1
+        if turn % 8 == 0 then
+            sweep(private .. word, expired, 8 * #here + 64)
+            sweep(public .. word, expired, 8 * #here + 64)
         end
     end
 end

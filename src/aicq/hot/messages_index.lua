@@ -1,6 +1,7 @@
 -- Indexes entries that are to be added next: a word that points to no entry is never found.
 --
--- arguments: {expired, items, words}
+-- arguments: {expired, ttl, words, scores, ids}
 
-index(arguments[3], arguments[2], nil, arguments[1])
+local expired, ttl, words, scores, ids = unpack(arguments)
+index(words, scores, ids, nil, expired, ttl)
 return 1

@@ -1,9 +1,10 @@
--- arguments: {expired, messages key, {score, id, wire}…}, items, words}
+-- arguments: {ttl, messages key, {score, id, wire}…, words}
 
-local expired, messages, changes, items, words = unpack(arguments)
-local made = {}
+local ttl, messages, changes, words = unpack(arguments)
+local scores, ids, made = {}, {}, {}
 for number, item in ipairs(changes) do
+    scores[number], ids[number] = item[1], item[2]
     made[number] = change(messages, item[1], item[2], item[3])
 end
-index(words, items, made, expired)
+index(words, scores, ids, made, '-inf', ttl)
 return 1

@@ -6,7 +6,8 @@ is gone, or no longer has the word; so whatever a search finds there is compared
 
 # ruff: noqa: D102 - what the methods promise stands in hot/base.py
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any
 from uuid import UUID
 
@@ -32,14 +33,8 @@ from aicq.hot.words import index_words
 TTL = 26 * 3_600_000
 """Milliseconds after the last write that Redis drops a room or a word by itself."""
 
-TTL_PERIOD = 3_600_000
-"""A word's time to live is set again only when it was last set in another of these periods; calls cost."""
-
 REFERENCES = 4_000
 """References from words to messages that one call adds; more are added ahead, in calls of their own."""
-
-SWEEP_ONE_IN = 8
-"""Of the word sets that are written, one in so many is swept as well."""
 
 WALK = 500
 """Messages that one call of a search looks at."""
@@ -54,9 +49,6 @@ _PAGES = Script(_SHARED, "messages_pages")
 _SEARCH = Script(_SHARED, "messages_search")
 
 _DIGITS = {digit: value for value, digit in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
-
-Item = tuple[str, str, str]
-"""Score, message id, room id and message id: what word sets are told of a message."""
 
 
 class _Body(msgspec.Struct):
@@ -77,56 +69,41 @@ class RedisMessages(Messages):
     def __init__(self, client: RedisClient, epoch: Callable[[], int]) -> None:
         self._client = client
         self._epoch = epoch
-        self._kept = _Kept()
 
     async def append(self, runs: Sequence[Run], *, now: int) -> list[int]:
         if not runs:
             return []
-        changes = [_final_changes(run) for run in runs]
-        old = await self._old_words(runs, changes)
-        index = _Index(self._kept.begin(self._epoch(), now))
-        number = 0
+        old = await self._old_words(runs)
+        packed = []
         for run in runs:
-            for entry in run.entries:
-                number += 1
-                index.add(number, run.room_id, run.public, entry.id, entry.words)
-        if index.references > REFERENCES:
-            await self._index_ahead(index, now)
-        for run, made in zip(runs, changes, strict=True):
-            for _, change in made:
-                number += 1
-                index.add(number, run.room_id, run.public, change.target, change.words)
-                gone = old[run.room_id, change.target].difference(change.words)
-                index.remove(number, run.room_id, run.public, gone)
-        packed = [_packed(run, made) for run, made in zip(runs, changes, strict=True)]
-        words = index.packed()
-        answer: list[int] = await self._run(_APPEND, [_expired(now), TTL, packed, index.items, words])
-        self._kept.confirm(words)
+            changes = _final_changes(run)
+            words = _Words(run.room_id, public=run.public)
+            for number, entry in enumerate(run.entries, 1):
+                words.add(number, entry.words)
+            if words.references > REFERENCES:
+                await self._index_ahead(words, run, now)
+            for number, (_, change) in enumerate(changes, 1 + len(run.entries)):
+                words.change(number, old[run.room_id, change.target], change.words)
+            packed.append(_packed(run, changes, words))
+        answer: list[int] = await self._run(_APPEND, [_expired(now), TTL, packed])
         return answer
 
     async def prepend(self, run: Run, *, now: int) -> bool:
-        index = _Index(self._kept.begin(self._epoch(), now))
+        words = _Words(run.room_id, public=run.public)
         for number, entry in enumerate(run.entries, 1):
-            index.add(number, run.room_id, run.public, entry.id, entry.words)
-        if index.references > REFERENCES:
-            await self._index_ahead(index, now)
-        words = index.packed()
-        added = await self._run(_PREPEND, [_expired(now), TTL, _packed(run, []), index.items, words])
-        if added:
-            self._kept.confirm(words)
-        return bool(added)
+            words.add(number, entry.words)
+        if words.references > REFERENCES:
+            await self._index_ahead(words, run, now)
+        return bool(await self._run(_PREPEND, [_expired(now), TTL, _packed(run, [], words)]))
 
     async def revise(self, room_id: UUID, *, public: bool, changes: Sequence[Change]) -> None:
         final = list({change.target: change for change in changes}.values())
-        old = await self._wires((room_id, change.target) for change in final)
-        # Times decide nothing here: a revision neither sweeps nor is refused by age.
-        index = _Index(self._kept.begin(self._epoch(), None))
-        for number, (change, wire) in enumerate(zip(final, old, strict=True), 1):
-            index.add(number, room_id, public, change.target, change.words)
-            index.remove(number, room_id, public, _words_of(wire).difference(change.words))
+        wires = await self._wires([(room_id, change.target) for change in final])
+        words = _Words(room_id, public=public)
+        for number, (change, wire) in enumerate(zip(final, wires, strict=True), 1):
+            words.change(number, _words_of(wire), change.words)
         made = [(_score(change.target), change.target, change.wire.decode()) for change in final]
-        words = index.packed()
-        await self._run(_REVISE, ["-inf", keys.messages(room_id), made, index.items, words])
+        await self._run(_REVISE, [TTL, keys.messages(room_id), made, words.packed()])
 
     async def pages(self, queries: Sequence[PageQuery], *, now: int) -> list[Page | None]:
         packed = [_packed_query(query) for query in queries]
@@ -155,121 +132,89 @@ class RedisMessages(Messages):
     async def _run(self, script: Script, arguments: list[object]) -> Any:
         return await self._client.run_in_epoch(script, self._epoch(), msgspec.msgpack.encode(arguments))
 
-    async def _index_ahead(self, index: "_Index", now: int) -> None:
-        """Adds the references in calls of bounded size; they are seen by nobody until their messages are there."""
-        for words in index.take_chunks():
-            await self._run(_INDEX, [_expired(now), index.items, words])
-            self._kept.confirm(words)
+    async def _index_ahead(self, words: "_Words", run: Run, now: int) -> None:
+        """Adds references in calls of bounded size; nobody sees them until their messages are there."""
+        ids = [entry.id for entry in run.entries]
+        scores = [_score(entry.id) for entry in run.entries]
+        for chunk in words.take_chunks():
+            await self._run(_INDEX, [_expired(now), TTL, chunk, scores, ids])
 
-    async def _old_words(
-        self, runs: Sequence[Run], changes: Sequence[Sequence[tuple[int, Change]]]
-    ) -> dict[tuple[UUID, str], set[str]]:
-        """By which words the targets were found until now, be they in the store or in these very runs."""
-        targets = [
-            (run.room_id, change.target) for run, made in zip(runs, changes, strict=True) for _, change in made
-        ]
-        if not targets:
-            return {}
+    async def _old_words(self, runs: Sequence[Run]) -> dict[tuple[UUID, str], set[str]]:
+        """By which words the targets of changes were found until now, be they in the store or in these very runs."""
+        targets = [(run.room_id, change.target) for run in runs for _, change in _final_changes(run)]
         wires = await self._wires(targets)
         old = {target: _words_of(wire) for target, wire in zip(targets, wires, strict=True)}
-        for run in runs:
+        for run in runs if targets else ():
             for entry in run.entries:
                 for target, words in _words_given(entry):
                     if (run.room_id, target) in old:
                         old[run.room_id, target].update(words)
         return old
 
-    async def _wires(self, targets: Iterable[tuple[UUID, str]]) -> list[bytes | None]:
+    async def _wires(self, targets: Sequence[tuple[UUID, str]]) -> list[bytes | None]:
+        if not targets:
+            return []
         wanted = [(keys.messages(room_id), _score(target), target) for room_id, target in targets]
-        wires: list[bytes | None] = await self._run(_GET, list(wanted)) if wanted else []
+        wires: list[bytes | None] = await self._run(_GET, list(wanted))
         return wires
 
 
-class _Kept:
-    """Which word sets were given their time to live in this period; the rest is given it when written."""
+class _Words:
+    """What the words of a room are told by one call: which messages have them now, which have lost them.
 
-    MOST = 200_000
+    Args:
+        room_id: The room.
+        public: Whether anybody may find the room's messages.
+    """
 
-    def __init__(self) -> None:
-        self._period: tuple[int, int] = (0, 0)
-        self._keys: set[str] = set()
-        self.turn = 0
+    _turn = 0
 
-    def begin(self, epoch: int, now: int | None) -> "_Kept":
-        period = (epoch, self._period[1] if now is None else now // TTL_PERIOD)
-        if period != self._period or len(self._keys) > self.MOST:
-            self._period = period
-            self._keys = set()
-        self.turn += 1
-        return self
-
-    def ttl(self, key: str) -> int:
-        return 0 if key in self._keys else TTL
-
-    def confirm(self, words: Iterable[Sequence[Any]]) -> None:
-        """To be called when they are written."""
-        self._keys.update(word[0] for word in words)
-
-
-class _Index:
-    """Collects what words are told: one entry per set, however many messages of the batch have the word."""
-
-    def __init__(self, kept: _Kept) -> None:
-        self.items: list[Item] = []
+    def __init__(self, room_id: UUID, *, public: bool) -> None:
         self.references = 0
-        self._kept = kept
-        self._public: dict[str, list[int]] = {}
-        self._rooms: dict[UUID, dict[str, list[int]]] = {}
+        self.numbers: defaultdict[str, list[int]] = defaultdict(list)
+        self._room_id = room_id
+        self._public = public
 
-    def add(self, number: int, room_id: UUID, public: bool, message_id: str, words: Iterable[str]) -> None:
-        self.items.append((_score(message_id), message_id, f"{room_id}:{message_id}"))
-        self._note(number, room_id, public, words)
-
-    def remove(self, number: int, room_id: UUID, public: bool, words: Iterable[str]) -> None:
-        self._note(-number, room_id, public, words)
-
-    def _note(self, number: int, room_id: UUID, public: bool, words: Iterable[str]) -> None:
-        room = self._rooms.setdefault(room_id, {})
+    def add(self, number: int, words: Sequence[str]) -> None:
         for word in words:
-            room.setdefault(word, []).append(number)
-            self.references += 1
-            if public:
-                self._public.setdefault(word, []).append(number)
-                self.references += 1
+            self.numbers[word].append(number)
+        self.references += 2 * len(words)
 
-    def packed(self) -> list[list[object]]:
-        words = [self._set(keys.PUBLIC_WORDS + word, 3, numbers) for word, numbers in self._public.items()]
-        for room_id, room in self._rooms.items():
-            prefix = keys.room_words(room_id)
-            words += [self._set(prefix + word, 2, numbers) for word, numbers in room.items()]
-        return words
+    def change(self, number: int, old: Set[str], new: Sequence[str]) -> None:
+        self.add(number, new)
+        for word in old.difference(new):
+            self.numbers[word].append(-number)
 
-    def take_chunks(self) -> Iterable[list[list[object]]]:
-        """All that was collected, in chunks; nothing is left but the items."""
-        words = self.packed()
-        self._public, self._rooms, self.references = {}, {}, 0
-        chunk: list[list[object]] = []
+    def packed(self) -> list[object]:
+        return self._packed(self.numbers)
+
+    def take_chunks(self) -> Iterable[list[object]]:
+        """All that was collected, in chunks; nothing is left."""
+        chunk: dict[str, list[int]] = {}
         size = 0
-        for word in words:
-            chunk.append(word)
-            size += len(word)
+        for word, numbers in self.numbers.items():
+            chunk[word] = numbers
+            size += 2 * len(numbers)
             if size > REFERENCES:
-                yield chunk
-                chunk, size = [], 0
-        yield chunk
+                yield self._packed(chunk)
+                chunk, size = {}, 0
+        yield self._packed(chunk)
+        self.numbers.clear()
 
-    def _set(self, key: str, column: int, numbers: list[int]) -> list[object]:
-        swept = SWEEP_ONE_IN * (2 * len(numbers) + 8) if (hash(key) + self._kept.turn) % SWEEP_ONE_IN == 0 else 0
-        return [key, column, self._kept.ttl(key), swept, *numbers]
+    def _packed(self, numbers: dict[str, list[int]]) -> list[object]:
+        _Words._turn += 1
+        public = keys.PUBLIC_WORDS if self._public else ""
+        return [public, keys.room_words(self._room_id), f"{self._room_id}:", _Words._turn, numbers]
 
 
-def _packed(run: Run, changes: Sequence[tuple[int, Change]]) -> list[object]:
-    entries: list[object] = []
+def _packed(run: Run, changes: Sequence[tuple[int, Change]], words: _Words) -> list[object]:
+    entries: list[str] = []
     for entry in run.entries:
         entries += (_score(entry.id), entry.wire.decode())
     made = [(number, _score(change.target), change.target, change.wire.decode()) for number, change in changes]
     first = _position(run.entries[0].id)
-    return [keys.span(run.room_id), keys.messages(run.room_id), str(int(run.public)), first, entries, *made]
+    room_id = run.room_id
+    return [keys.span(room_id), keys.messages(room_id), int(run.public), first, entries, made, words.packed()]
 
 
 def _packed_query(query: PageQuery) -> tuple[object, ...]:
