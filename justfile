@@ -48,6 +48,7 @@ revision message:
     set -euo pipefail
     steps=(migrations/versions/[0-9]*.py)
     alembic revision --rev-id "$(printf '%04d' $((${#steps[@]} + 1)))" --message "$1"
+    ruff format --quiet migrations
 
 # Measure against the floors, on both hot stores.
 bench *arguments:
