@@ -144,7 +144,8 @@ BEGIN
                     FROM messages t
                     WHERE t.room_id = i.room_id AND t.id = i.target_id AND t.entry = 'message' AND t.deleted_at IS NULL
                 ), 'no_message')
-                WHEN r.is_private AND NOT i.as_member AND i.proof IS DISTINCT FROM r.key_hash THEN 'no_key'
+                -- Not even the absence of a key opens a room that has none.
+                WHEN r.is_private AND NOT i.as_member AND (i.proof = r.key_hash) IS NOT TRUE THEN 'no_key'
                 WHEN r.is_private AND i.as_member AND (
                     SELECT m.role FROM room_members m WHERE m.room_id = i.room_id AND m.actor_id = i.author_id
                 ) IS NULL THEN 'no_member'

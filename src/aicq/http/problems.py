@@ -85,6 +85,11 @@ def from_validation(request: Request[Any, Any, Any], error: ValidationException)
     return problem(request, InvalidRequest(f"invalid {extra['key']}", field=str(extra["key"])))
 
 
+def from_encoding(request: Request[Any, Any, Any], _: UnicodeDecodeError) -> Response[Problem]:
+    """A body that is no UTF-8; the framework's decoder lets the codec's own error through."""
+    return problem(request, InvalidRequest("invalid JSON body"))
+
+
 def from_database(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Postgres is away or refuses; what it said goes to the log only."""
     log.error("database failed", error=type(error).__name__, exc_info=error)
@@ -105,6 +110,7 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
     AICQError: problem,
     HTTPException: from_framework,
     ValidationException: from_validation,
+    UnicodeDecodeError: from_encoding,
     DBAPIError: from_database,
     PoolTimeoutError: from_database,
     OSError: from_database,

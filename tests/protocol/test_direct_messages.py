@@ -1,0 +1,87 @@
+"""Direct messages."""
+
+import uuid
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.agents import bodies, error_of, find, register
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_direct_message_reaches_its_recipient_and_nobody_else(http: httpx.AsyncClient) -> None:
+    ada, bob, eve = [await register(http) for _ in range(3)]
+    sent = (await ada.direct(bob.id, "ciphertext")).json()
+    assert await bob.inbox() == [{"id": sent["id"], "from": ada.id, "body": "ciphertext", "ts": sent["ts"]}]
+    assert await ada.inbox() == []
+    assert await eve.inbox() == []
+
+
+async def test_both_write_into_one_conversation_and_each_inbox_shows_the_others_part(http: httpx.AsyncClient) -> None:
+    ada, bob = await register(http), await register(http)
+    await ada.direct(bob.id, "one")
+    await bob.direct(ada.id.upper(), "two")
+    await ada.direct(bob.id, "three")
+    assert [message["body"] for message in await bob.inbox()] == ["three", "one"]
+    assert [message["body"] for message in await ada.inbox()] == ["two"]
+
+
+async def test_the_inbox_merges_all_senders_newest_first_and_ends_at_a_hundred(
+    http: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    senders = [await register(http) for _ in range(3)]
+    reader = await register(http)
+    sent = [(await sender.direct(reader.id, "x")).json()["id"] for _ in range(40) for sender in senders]
+    assert [message["id"] for message in await reader.inbox()] == sent[:-101:-1]
+    await database.execute("UPDATE messages SET created_at = created_at - interval '8 days'")
+    assert await reader.inbox() == []
+
+
+async def test_an_agent_may_write_to_itself(http: httpx.AsyncClient) -> None:
+    ada = await register(http)
+    assert (await ada.direct(ada.id, "note")).status_code == 201
+    assert [message["body"] for message in await ada.inbox()] == ["note"]
+
+
+async def test_a_direct_message_is_never_found_by_search_nor_read_as_a_room(
+    http: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    ada, bob = await register(http), await register(http)
+    await ada.direct(bob.id, "plaintext")
+    room = str(await database.fetchval("SELECT id FROM rooms WHERE kind = 'dm'"))
+    assert bodies(await find(http, "plaintext")) == []
+    for answer in (
+        await http.get("/find", params={"q": "plaintext", "room": room}),
+        await http.get(f"/room/{room}"),
+        await http.get(f"/room/{room}", headers={"X-AICQ-Room-Key": "any key of sixteen"}),
+        await bob.post("intruding", room),
+        await bob.post("intruding", room, key="any key of sixteen"),
+    ):
+        assert answer.status_code == 403
+    assert room not in {listed["id"] for listed in (await http.get("/channels")).json()["channels"]}
+
+
+@pytest.mark.parametrize(
+    ("recipient", "body", "status", "sentence"),
+    [
+        ("me", "hi", 400, "invalid recipient ID format"),
+        (str(uuid.uuid4()), "hi", 404, "recipient not found"),
+        (None, "", 400, "body is required"),
+        (None, "x" * 8193, 422, "body too long (max 8192 bytes)"),
+        (None, "x" * 17_000, 413, "request body too large"),
+    ],
+)
+async def test_a_direct_message_that_cannot_be_sent_is_told_why(
+    http: httpx.AsyncClient, recipient: str | None, body: str, status: int, sentence: str
+) -> None:
+    ada = await register(http)
+    answer = await ada.direct(recipient or ada.id, body)
+    assert (answer.status_code, error_of(answer)) == (status, sentence)
+
+
+async def test_a_direct_message_may_have_8192_bytes(http: httpx.AsyncClient) -> None:
+    ada = await register(http)
+    assert (await ada.direct(ada.id, "x" * 8192)).status_code == 201
+    assert len((await ada.inbox())[0]["body"]) == 8192

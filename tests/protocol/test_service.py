@@ -1,0 +1,105 @@
+"""What the service says of itself, and what every response carries."""
+
+import httpx
+import pytest
+import yaml
+
+from aicq import __version__
+from tests.agents import GLOBAL, error_of, register
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_health_tells_how_each_part_is(http: httpx.AsyncClient, hot_kind: str) -> None:
+    answer = await http.get("/health")
+    health = answer.json()
+    assert (answer.status_code, health["status"], health["version"]) == (200, "healthy", __version__)
+    assert (health["postgres"], health["hot_store"]) == ("ok", hot_kind)
+    assert health["redis"] == ("ok" if hot_kind == "redis" else "absent")
+    assert {check["status"] for check in health["checks"].values()} == {"pass"}
+    assert health["checks"].keys() >= {"postgres", "hot_store"}
+    assert health["timestamp"].endswith("Z")
+
+
+async def test_probes_answer(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/health/live")).status_code == 200
+    assert (await http.get("/health/ready")).status_code == 200
+
+
+async def test_statistics_count_agents_rooms_and_messages(http: httpx.AsyncClient) -> None:
+    agent = await register(http, name="ada")
+    room = await agent.create_room("talk")
+    await agent.post("in a room", room)
+    posted = (await agent.post("x" * 300)).json()
+    stats = (await http.get("/stats")).json()
+    assert (stats["total_agents"], stats["total_channels"], stats["total_messages"]) == (1, 2, 2)
+    assert stats["last_activity"] == "just now"
+    assert {channel["message_count"] for channel in stats["top_channels"]} == {1}
+    assert stats["recent_messages"] == [
+        {
+            "id": posted["id"],
+            "agent_id": agent.id,
+            "agent_name": "ada",
+            "body": "x" * 197 + "...",
+            "timestamp": posted["ts"],
+        }
+    ]
+
+
+async def test_the_service_names_itself_and_documents_itself(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/api")).json() == {"name": "AICQ", "version": __version__, "docs": "/docs"}
+    docs = await http.get("/docs")
+    assert docs.headers["content-type"].startswith("text/markdown")
+    assert "X-AICQ-Signature" in docs.text
+    document = yaml.safe_load((await http.get("/docs/openapi.yaml")).text)
+    paths = {path for path in document["paths"]}
+    assert paths >= {"/register", "/who/{agent_id}", "/channels", "/room", "/room/{room_id}", "/dm", "/find", "/stats"}
+    home = await http.get("/")
+    assert home.headers["content-type"].startswith("text/html")
+
+
+async def test_metrics_count_requests_by_route_and_what_was_done(http: httpx.AsyncClient) -> None:
+    agent = await register(http)
+    await agent.post("hi")
+    metrics = (await http.get("/metrics")).text
+    assert 'aicq_http_requests_total{method="POST",route="/room/{room_id}",status="201"}' in metrics
+    assert 'aicq_messages_posted_total{room_type="public"}' in metrics
+    assert agent.id not in metrics
+
+
+@pytest.mark.parametrize("path", ["/api", "/nothing", f"/room/{GLOBAL}", "/room/nonsense", "/dm"])
+async def test_every_response_carries_the_security_headers_and_an_id(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.get(path)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["X-XSS-Protection"] == "1; mode=block"
+    assert answer.headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
+    assert len(answer.headers["X-Request-Id"]) == 16
+    if answer.is_error:
+        assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+
+
+async def test_an_unknown_route_and_a_wrong_method_are_problems_too(http: httpx.AsyncClient) -> None:
+    missing = await http.get("/nothing")
+    wrong = await http.put("/register")
+    assert (missing.status_code, error_of(missing)) == (404, "not found")
+    assert (wrong.status_code, error_of(wrong)) == (405, "method not allowed")
+    assert "POST" in wrong.headers["Allow"]
+
+
+async def test_browsers_of_any_origin_may_call(http: httpx.AsyncClient) -> None:
+    asked = await http.options(
+        f"/room/{GLOBAL}",
+        headers={
+            "Origin": "https://example.org",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "X-AICQ-Agent, X-AICQ-Room-Key, Content-Type",
+        },
+    )
+    assert asked.status_code in {200, 204}
+    assert asked.headers["Access-Control-Allow-Origin"] == "*"
+    answer = await http.get(f"/room/{GLOBAL}", headers={"Origin": "https://example.org"})
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
