@@ -37,7 +37,7 @@ CREATE UNLOGGED TABLE hot_spans (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0);
 
 -- The messages of the last 24 hours. Within a room ids sort by position, so the primary key serves the pages.
--- tsv: `w` before each word, and `r` before the room's id; nothing for a stub.
+-- tsv: `w` before each word, `r` before the room's id, `h` and `m` before the hour and the minute; nothing for a stub.
 CREATE UNLOGGED TABLE hot_messages (
     room_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -60,15 +60,16 @@ CREATE INDEX ix_hot_messages_tsv_public ON hot_messages USING gin (tsv) WITH (fa
 -- hot_messages_find: messages of a private room by their words.
 CREATE INDEX ix_hot_messages_tsv_private ON hot_messages USING gin (tsv) WITH (fastupdate = off) WHERE NOT public;
 
--- One row for what a call took from a key; `cum` is all that was ever taken from it, this row included. So what
--- counts is the last `cum` less the one before the window, however many rows lie between.
+-- One row for what was taken from a key in one millisecond; `cum` is all that was ever taken from it, with this row.
+-- So what counts is the last `cum` less the one before the window, however many rows lie between, and both are found
+-- without a look at those that have expired.
 CREATE UNLOGGED TABLE hot_limit_hits (
     key text COLLATE "C" NOT NULL,
+    at bigint NOT NULL,
     cum bigint NOT NULL,
     cost bigint NOT NULL,
-    at bigint NOT NULL,
     expires bigint NOT NULL,
-    CONSTRAINT pk_hot_limit_hits PRIMARY KEY (key, cum)
+    CONSTRAINT pk_hot_limit_hits PRIMARY KEY (key, at)
 ) WITH (autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0);
 -- hot_sweep: keys that nobody asks for any more.
 CREATE INDEX ix_hot_limit_hits_expires ON hot_limit_hits (expires);
@@ -92,10 +93,21 @@ CREATE INDEX ix_hot_values_expires ON hot_values (expires);
 -- The functions turn off what would let the planner scan a table: their plans are cached while the tables are small
 -- or their statistics old, and a cached plan that scans is a disaster an hour later.
 
-CREATE FUNCTION hot_tsv(p_room uuid, p_words text) RETURNS tsvector
+CREATE FUNCTION hot_tsv(p_room uuid, p_ts bigint, p_words text) RETURNS tsvector
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN p_words = '' THEN ''::tsvector
-        ELSE array_to_tsvector(string_to_array(p_words, chr(31)) || ('r' || p_room)) END
+        ELSE array_to_tsvector(
+            string_to_array(p_words, chr(31)) || ARRAY['r' || p_room, 'h' || p_ts / 3600000, 'm' || p_ts / 60000]
+        ) END
+$$;
+
+-- What the messages of a time bear: their minutes, or their hours if it is long.
+CREATE FUNCTION hot_times(p_from bigint, p_to bigint) RETURNS tsquery
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_to - p_from < 7200000
+        THEN (SELECT string_agg('m' || t, '|') FROM generate_series(greatest(p_from, 0) / 60000, p_to / 60000) t)
+        ELSE (SELECT string_agg('h' || t, '|') FROM generate_series(greatest(p_from, 0) / 3600000, p_to / 3600000) t)
+    END::tsquery
 $$;
 
 -- The position that an id carries: characters 11 to 18 of the ULID, 40 bits after the 48 of milliseconds.
@@ -117,7 +129,7 @@ CREATE FUNCTION hot_messages_change(
 ) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
-    UPDATE hot_messages m SET wire = c.wire, tsv = hot_tsv(m.room_id, c.words), public = m.public AND c.public
+    UPDATE hot_messages m SET wire = c.wire, tsv = hot_tsv(m.room_id, m.ts, c.words), public = m.public AND c.public
     FROM (
         SELECT DISTINCT ON (u.room_id, u.target) u.*
         FROM unnest(p_room, p_public, p_target, p_wire, p_words) WITH ORDINALITY
@@ -212,7 +224,7 @@ BEGIN
     ) o;
 
     INSERT INTO hot_messages (room_id, id, ts, public, tsv, wire)
-    SELECT p_room[e.run], e.id, e.ts, p_public[e.run], hot_tsv(p_room[e.run], e.words), e.wire
+    SELECT p_room[e.run], e.id, e.ts, p_public[e.run], hot_tsv(p_room[e.run], e.ts, e.words), e.wire
     FROM unnest(p_run, p_id, p_ts, p_seq, p_wire, p_words) AS e (run, id, ts, seq, wire, words)
     WHERE e.seq > above[e.run] AND e.ts > p_expired
     ON CONFLICT DO NOTHING;
@@ -237,7 +249,7 @@ BEGIN
 
     PERFORM hot_messages_sweep(p_expired);
     RETURN (
-        SELECT array_agg(CASE WHEN r.above IS NULL THEN r.last ELSE r.upto END)
+        SELECT coalesce(array_agg(CASE WHEN r.above IS NULL THEN r.last ELSE r.upto END), '{}')
         FROM unnest(spans, above, p_last) AS r (last, above, upto)
     );
 END
@@ -302,7 +314,7 @@ BEGIN
     END IF;
 
     INSERT INTO hot_messages (room_id, id, ts, public, tsv, wire)
-    SELECT p_room, e.id, e.ts, p_public, hot_tsv(p_room, e.words), e.wire
+    SELECT p_room, e.id, e.ts, p_public, hot_tsv(p_room, e.ts, e.words), e.wire
     FROM unnest(p_id, p_ts, p_wire, p_words) AS e (id, ts, wire, words)
     ON CONFLICT DO NOTHING;
     RETURN true;
@@ -366,66 +378,52 @@ BEGIN
 END
 $$;
 
--- The newest messages of the scope that match, among all: what the index finds is put aside first, and only then is it
--- sorted and cut, because a limit in sight tempts the planner to walk.
-CREATE FUNCTION hot_messages_find(p_query tsquery, p_room uuid, p_after bigint, p_limit bigint)
+-- The newest messages of the scope that match, later than `p_from` and no later than `p_to`: what the index finds is
+-- put aside first, and only then is it sorted and cut, because a limit in sight tempts the planner to walk.
+CREATE FUNCTION hot_messages_find(p_query tsquery, p_room uuid, p_from bigint, p_to bigint, p_limit bigint)
 RETURNS TABLE (ts bigint, room_id uuid, id uuid) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off AS $$
 DECLARE
-    scoped tsquery := p_query && quote_literal('r' || p_room)::tsquery;
+    scoped tsquery := p_query && hot_times(p_from, p_to);
 BEGIN
     IF p_room IS NULL THEN
         RETURN QUERY
         WITH found AS MATERIALIZED (
-            SELECT h.ts, h.room_id, h.id FROM hot_messages h WHERE h.public AND h.tsv @@ p_query
+            SELECT h.ts, h.room_id, h.id FROM hot_messages h WHERE h.public AND h.tsv @@ scoped
         )
-        SELECT * FROM found f WHERE f.ts > p_after ORDER BY f.ts DESC, f.room_id DESC, f.id DESC LIMIT p_limit;
+        SELECT * FROM found f WHERE f.ts > p_from AND f.ts <= p_to
+        ORDER BY f.ts DESC, f.room_id DESC, f.id DESC LIMIT p_limit;
     ELSE
+        scoped := scoped && quote_literal('r' || p_room)::tsquery;
         RETURN QUERY
         WITH found AS MATERIALIZED (
             SELECT h.ts, h.room_id, h.id FROM hot_messages h WHERE h.public AND h.tsv @@ scoped
             UNION ALL
             SELECT h.ts, h.room_id, h.id FROM hot_messages h WHERE NOT h.public AND h.tsv @@ scoped
         )
-        SELECT * FROM found f WHERE f.ts > p_after ORDER BY f.ts DESC, f.room_id DESC, f.id DESC LIMIT p_limit;
+        SELECT * FROM found f WHERE f.ts > p_from AND f.ts <= p_to
+        ORDER BY f.ts DESC, f.room_id DESC, f.id DESC LIMIT p_limit;
     END IF;
 END
 $$;
 
--- How many messages of the scope are newer than this one, counted no further than `p_most`.
-CREATE FUNCTION hot_messages_rank(p_room uuid, p_ts bigint, p_of uuid, p_id uuid, p_most bigint) RETURNS bigint
-LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+-- How many messages the scope has, counted no further than `p_most`, and the time of the last that was counted.
+CREATE FUNCTION hot_messages_reach(
+    p_room uuid, p_after bigint, p_from uuid, p_most bigint, OUT number bigint, OUT oldest bigint, OUT newest bigint
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 BEGIN
     IF p_room IS NULL THEN
-        RETURN (SELECT count(*) FROM (
-            SELECT FROM hot_messages h WHERE h.public AND (h.ts, h.room_id, h.id) > (p_ts, p_of, p_id) LIMIT p_most
-        ) o);
+        SELECT count(*), min(o.ts), max(o.ts) INTO number, oldest, newest FROM (
+            SELECT h.ts FROM hot_messages h WHERE h.public AND h.ts > p_after
+            ORDER BY h.public DESC, h.ts DESC, h.room_id DESC, h.id DESC LIMIT p_most
+        ) o;
+    ELSE
+        SELECT count(*), min(o.ts), max(o.ts) INTO number, oldest, newest FROM (
+            SELECT h.ts FROM hot_messages h WHERE h.room_id = p_room AND h.id >= p_from
+            ORDER BY h.room_id DESC, h.id DESC LIMIT p_most
+        ) o;
     END IF;
-    RETURN (SELECT count(*) FROM (
-        SELECT FROM hot_messages h WHERE h.room_id = p_room AND h.id > p_id LIMIT p_most
-    ) o);
-END
-$$;
-
--- How many messages of the scope match, counted no further than `p_most`.
-CREATE FUNCTION hot_messages_count(p_query tsquery, p_room uuid, p_after bigint, p_most bigint) RETURNS bigint
-LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off AS $$
-DECLARE
-    scoped tsquery := p_query && quote_literal('r' || p_room)::tsquery;
-BEGIN
-    IF p_room IS NULL THEN
-        RETURN (SELECT count(*) FROM (
-            SELECT FROM hot_messages h WHERE h.public AND h.tsv @@ p_query AND h.ts + 0 > p_after LIMIT p_most
-        ) o);
-    END IF;
-    RETURN (SELECT count(*) FROM (
-        SELECT FROM hot_messages h WHERE h.public AND h.tsv @@ scoped AND h.ts + 0 > p_after
-        UNION ALL
-        SELECT FROM hot_messages h WHERE NOT h.public AND h.tsv @@ scoped AND h.ts + 0 > p_after
-        LIMIT p_most
-    ) o);
 END
 $$;
 
@@ -461,25 +459,31 @@ BEGIN
 END
 $$;
 
--- Finds the newest messages of the scope that hold all words. Only those count that are among the newest `p_candidates`
--- which hold the rarest of the words. What that costs is bounded: it is looked into only if it can matter.
+-- Finds the newest messages of the scope that hold all words.
 --
--- 1. Words that are common are found among the newest messages, others by the index.
--- 2. A page that is full and lies within the newest `p_candidates` messages of the scope is all there is to say.
--- 3. So it is if some word is held by no more than `p_candidates`.
--- 4. Else hits that stand behind the last candidate do not count. The rarest word is the one that is rarest among the
---    newest 20,000 messages, which of a smaller scope are all; the first of words that are equally rare.
+-- 1. Words that are common are found among the newest 2,000 messages of the scope.
+-- 2. Others are found by the index, which knows no order: so it is asked for the newest minutes or hours first, and for
+--    ever longer times while it finds too few. The first is as long as the newest messages took to be written, times
+--    what their hits let expect.
+-- 3. Where a scope has no more than 10,000 messages, only those count that are among the newest `p_candidates` which
+--    hold the rarest of the words; of words that are equally rare, the first. In a larger scope nothing is missed.
 CREATE FUNCTION hot_messages_search(
     p_epoch bigint, p_words text[], p_room uuid, p_after bigint, p_from uuid, p_limit bigint, p_candidates bigint,
     OUT stale boolean, OUT truncated boolean, OUT rooms uuid[], OUT wires bytea[]
 ) LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     query tsquery := array_to_string(p_words, ' & ')::tsquery;
-    word text;
-    times bigint[];
-    ids uuid[];
+    walked CONSTANT bigint := 2000;
+    small CONSTANT bigint := 10000;
+    reach record;
+    part record;
     edge record;
+    times bigint[] := '{}';
+    ids uuid[] := '{}';
+    upper_end bigint;
+    lower_end bigint;
+    width bigint;
     kept integer;
 BEGIN
     stale := false;
@@ -492,52 +496,48 @@ BEGIN
     END IF;
 
     SELECT array_agg(w.room_id), array_agg(w.wire) INTO rooms, wires
-    FROM hot_messages_walk(query, p_room, p_after, p_from, least(p_candidates, 2000), p_limit) w;
+    FROM hot_messages_walk(query, p_room, p_after, p_from, least(p_candidates, walked), p_limit) w;
     IF cardinality(wires) = p_limit THEN
         RETURN;
     END IF;
-
-    SELECT array_agg(o.ts), array_agg(o.room_id), array_agg(o.id), array_agg(o.wire) INTO times, rooms, ids, wires
-    FROM (
-        SELECT f.ts, f.room_id, f.id, h.wire FROM hot_messages_find(query, p_room, p_after, p_limit) f
-        JOIN hot_messages h ON h.room_id = f.room_id AND h.id = f.id AND h.tsv @@ query
-        ORDER BY f.ts DESC, f.room_id DESC, f.id DESC
-    ) o;
-    IF cardinality(p_words) = 1 AND p_limit <= p_candidates THEN
-        RETURN;
-    END IF;
-    IF cardinality(ids) = p_limit
-        AND hot_messages_rank(p_room, times[p_limit], rooms[p_limit], ids[p_limit], p_candidates) < p_candidates
-    THEN
+    SELECT * INTO reach FROM hot_messages_reach(p_room, p_after, p_from, walked);
+    IF reach.number < walked AND reach.number <= p_candidates THEN
         RETURN;
     END IF;
 
-    -- What is rarest among the newest comes first: mostly it is rare at all, and the others need not be counted.
-    FOR word IN
-        SELECT w.word FROM hot_messages_nth(p_words, p_room, p_after, p_from, 500, 1) w ORDER BY w.number, w.n
-    LOOP
-        IF hot_messages_count(word::tsquery, p_room, p_after, p_candidates + 1) <= p_candidates THEN
-            RETURN;
-        END IF;
+    width := (reach.newest - reach.oldest + 1) * greatest(8, least(64, 2 * p_limit / greatest(cardinality(wires), 1)));
+    upper_end := reach.newest;
+    rooms := '{}';
+    wires := '{}';
+    WHILE upper_end > p_after AND cardinality(wires) < p_limit LOOP
+        lower_end := greatest(upper_end - width, p_after);
+        SELECT coalesce(array_agg(o.ts), '{}') AS times, coalesce(array_agg(o.room_id), '{}') AS rooms,
+            coalesce(array_agg(o.id), '{}') AS ids, coalesce(array_agg(o.wire), '{}') AS wires
+        INTO part FROM (
+            SELECT f.ts, f.room_id, f.id, h.wire
+            FROM hot_messages_find(query, p_room, lower_end, upper_end, p_limit - cardinality(wires)) f
+            JOIN hot_messages h ON h.room_id = f.room_id AND h.id = f.id AND h.tsv @@ query
+            ORDER BY f.ts DESC, f.room_id DESC, f.id DESC
+        ) o;
+        times := times || part.times;
+        rooms := rooms || part.rooms;
+        ids := ids || part.ids;
+        wires := wires || part.wires;
+        upper_end := lower_end;
+        width := width * 4;
     END LOOP;
-    truncated := true;
-    IF ids IS NULL THEN
+
+    IF cardinality(p_words) = 1 AND p_limit <= p_candidates OR pg_relation_size('hot_messages') > 100000000 THEN
         RETURN;
     END IF;
-
-    SELECT w.* INTO edge FROM hot_messages_nth(p_words, p_room, p_after, p_from, 20000, p_candidates) w
+    SELECT * INTO reach FROM hot_messages_reach(p_room, p_after, p_from, small + 1);
+    IF reach.number <= p_candidates OR reach.number > small THEN
+        RETURN;
+    END IF;
+    SELECT w.* INTO edge FROM hot_messages_nth(p_words, p_room, p_after, p_from, small, p_candidates) w
     ORDER BY w.number, w.n LIMIT 1;
-    IF edge.id IS NULL THEN
-        word := edge.word;
-        IF edge.number > 1500 THEN
-            SELECT w.* INTO edge FROM hot_messages_nth(
-                ARRAY[word], p_room, p_after, p_from, 40000 * p_candidates / edge.number, p_candidates
-            ) w;
-        END IF;
-        IF edge.id IS NULL THEN
-            SELECT f.* INTO edge FROM hot_messages_find(word::tsquery, p_room, p_after, p_candidates) f
-            OFFSET p_candidates - 1;
-        END IF;
+    IF edge.number <= p_candidates THEN
+        RETURN;
     END IF;
     SELECT count(*) INTO kept FROM unnest(times, rooms, ids) AS o (ts, room_id, id)
     WHERE (o.ts, o.room_id, o.id) >= (edge.ts, edge.room_id, edge.id);
@@ -555,7 +555,7 @@ $$;
 --
 -- 1. The keys are locked in order. The locks are 256 for all keys, so that no batch fills the server's lock table.
 -- 2. One statement reads how much of each key is used; then arithmetic decides; then one statement writes.
--- 3. Of keys that nothing was taken from nothing is deleted either: a refused charge leaves no trace.
+-- 3. What has expired is left to hot_sweep: no step here looks at it.
 CREATE FUNCTION hot_limits_take(
     p_now bigint, p_key text[], p_window bigint[], p_address text[], p_end integer[],
     p_quota integer[], p_limit bigint[], p_cost bigint[],
@@ -587,11 +587,11 @@ BEGIN
             coalesce(f.cum - f.cost, l.cum, 0) AS before
         FROM unnest(p_key, p_window) WITH ORDINALITY AS u (key, width, n)
         LEFT JOIN LATERAL (
-            SELECT h.cum, h.at FROM hot_limit_hits h WHERE h.key = u.key ORDER BY h.cum DESC LIMIT 1
+            SELECT h.cum, h.at FROM hot_limit_hits h WHERE h.key = u.key ORDER BY h.at DESC LIMIT 1
         ) l ON true
         LEFT JOIN LATERAL (
             SELECT h.cum, h.cost, h.at FROM hot_limit_hits h
-            WHERE h.key = u.key AND h.at > greatest(p_now, l.at) - u.width ORDER BY h.cum LIMIT 1
+            WHERE h.key = u.key AND h.at > greatest(p_now, l.at) - u.width ORDER BY h.at LIMIT 1
         ) f ON true
         ORDER BY u.n
     ) o;
@@ -642,46 +642,52 @@ BEGIN
         SELECT o.q, h.at + p_window[p_quota[o.q]] - p_now FROM unnest(late, goals) AS o (q, goal)
         CROSS JOIN LATERAL (
             SELECT t.at FROM hot_limit_hits t
-            WHERE t.key = p_key[p_quota[o.q]] AND t.cum >= o.goal ORDER BY t.cum LIMIT 1
+            WHERE t.key = p_key[p_quota[o.q]] AND t.at >= oldest[p_quota[o.q]] AND t.cum >= o.goal
+            ORDER BY t.at LIMIT 1
         ) h
     LOOP
         wait[q] := goal;
     END LOOP;
 
-    DELETE FROM hot_limit_hits h USING unnest(p_key, before, held, total) AS u (key, before, held, total)
-    WHERE u.total > u.held AND h.key = u.key AND h.cum <= u.before;
-    INSERT INTO hot_limit_hits (key, cum, cost, at, expires)
-    SELECT u.key, u.total, u.total - u.held, u.at, u.at + u.width
-    FROM unnest(p_key, held, total, times, p_window) AS u (key, held, total, at, width)
-    WHERE u.total > u.held;
+    INSERT INTO hot_limit_hits AS h (key, at, cum, cost, expires)
+    SELECT u.key, u.at, u.total, u.total - u.held, u.at + u.width
+    FROM unnest(p_key, p_window, times, held, total) AS u (key, width, at, held, total)
+    WHERE u.total > u.held
+    ON CONFLICT (key, at) DO UPDATE SET cum = excluded.cum, cost = h.cost + excluded.cost;
 END
 $$;
 
--- Deletes some hits, values and blocks that expired a minute ago. What two processes delete at once, one of them skips.
-CREATE FUNCTION hot_sweep(p_now bigint) RETURNS void LANGUAGE plpgsql
+-- Deletes some hits, values and blocks that expired a minute ago, since another process' clock may be behind; returns
+-- how many of a kind. What two processes would delete at once, one of them skips.
+CREATE FUNCTION hot_sweep(p_now bigint, p_most bigint) RETURNS bigint LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    hits bigint;
+    swept bigint;
 BEGIN
     DELETE FROM hot_limit_hits WHERE ctid = ANY (ARRAY(
         SELECT h.ctid FROM hot_limit_hits h WHERE h.expires < p_now - 60000
-        ORDER BY h.expires LIMIT 2000 FOR UPDATE SKIP LOCKED
+        ORDER BY h.expires LIMIT p_most FOR UPDATE SKIP LOCKED
     ));
+    GET DIAGNOSTICS hits = ROW_COUNT;
     DELETE FROM hot_values WHERE ctid = ANY (ARRAY(
         SELECT v.ctid FROM hot_values v WHERE v.expires < p_now - 60000
-        ORDER BY v.expires LIMIT 2000 FOR UPDATE SKIP LOCKED
+        ORDER BY v.expires LIMIT p_most FOR UPDATE SKIP LOCKED
     ));
+    GET DIAGNOSTICS swept = ROW_COUNT;
     DELETE FROM hot_blocks WHERE until < p_now - 60000;
+    RETURN greatest(hits, swept);
 END
 $$;
 """
 
 DOWNGRADE = """
-DROP FUNCTION hot_sweep(bigint);
+DROP FUNCTION hot_sweep(bigint, bigint);
 DROP FUNCTION hot_limits_take(bigint, text[], bigint[], text[], integer[], integer[], bigint[], bigint[]);
 DROP FUNCTION hot_messages_search(bigint, text[], uuid, bigint, uuid, bigint, bigint);
 DROP FUNCTION hot_messages_nth(text[], uuid, bigint, uuid, bigint, bigint);
-DROP FUNCTION hot_messages_count(tsquery, uuid, bigint, bigint);
-DROP FUNCTION hot_messages_rank(uuid, bigint, uuid, uuid, bigint);
-DROP FUNCTION hot_messages_find(tsquery, uuid, bigint, bigint);
+DROP FUNCTION hot_messages_reach(uuid, bigint, uuid, bigint);
+DROP FUNCTION hot_messages_find(tsquery, uuid, bigint, bigint, bigint);
 DROP FUNCTION hot_messages_walk(tsquery, uuid, bigint, uuid, bigint, bigint);
 DROP FUNCTION hot_messages_pages(bigint, uuid, uuid[], integer[], uuid[], uuid[]);
 DROP FUNCTION hot_messages_prepend(bigint, bigint, uuid, uuid, boolean, bigint, uuid[], bigint[], bytea[], text[]);
@@ -693,7 +699,8 @@ DROP FUNCTION hot_messages_revise(bigint, uuid, boolean, uuid[], bytea[], text[]
 DROP FUNCTION hot_messages_change(uuid[], boolean[], uuid[], bytea[], text[]);
 DROP FUNCTION hot_is_stub(bytea);
 DROP FUNCTION hot_position(uuid);
-DROP FUNCTION hot_tsv(uuid, text);
+DROP FUNCTION hot_times(bigint, bigint);
+DROP FUNCTION hot_tsv(uuid, bigint, text);
 DROP TABLE hot_values;
 DROP TABLE hot_blocks;
 DROP TABLE hot_limit_hits;

@@ -6,9 +6,9 @@ the tables; the mark of the epoch is one of them, so the loss is noticed by the 
 
 # ruff: noqa: D102 - the interface says what each method does
 
+import asyncio
 import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SWEEP_EVERY = 1000
 """Milliseconds between two sweeps of limits and values."""
 
+SWEPT_AT_ONCE = 500
+"""Rows of a kind that one statement sweeps, so that nobody waits for long."""
+
 
 class PostgresLimits(Limits):
     """Sliding windows: one row for what a call took from a key.
@@ -35,7 +38,8 @@ class PostgresLimits(Limits):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sweep_at = 0
+        self._swept_at = 0
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def take(self, charges: Sequence[Charge], *, now: int) -> list[Verdict]:
         keys: dict[str, int] = {}
@@ -52,7 +56,8 @@ class PostgresLimits(Limits):
             ends.append(len(numbers))
         addresses = [charge.address for charge in charges]
         [row] = await self._database.rows("take", now, list(keys), windows, addresses, ends, numbers, limits, costs)
-        await self._sweep(now)
+        if self._sweeping is None and not 0 <= now - self._swept_at < SWEEP_EVERY:
+            self._sweeping = asyncio.create_task(self._sweep(now))
         return _verdicts(charges, row)
 
     async def peek(self, quotas: Sequence[Quota], *, now: int) -> list[Level]:
@@ -75,13 +80,21 @@ class PostgresLimits(Limits):
     async def unblock(self, address: str) -> None:
         await self._database.rows("unblock", address)
 
+    async def close(self) -> None:
+        """Waits for what is being swept."""
+        if self._sweeping is not None:
+            await self._sweeping
+
     async def _sweep(self, now: int) -> None:
-        """Sweeps limits and values now and then; every request comes by here, so nothing else has to."""
-        if 0 <= now - self._sweep_at < SWEEP_EVERY:
-            return
-        self._sweep_at = now
-        with suppress(HotStoreUnavailable):
-            await self._database.rows("sweep", now)
+        """Sweeps limits and values now and then; every request comes by `take`, so nothing else has to start it."""
+        try:
+            while await self._database.value("sweep", now, SWEPT_AT_ONCE) == SWEPT_AT_ONCE:
+                pass
+        except HotStoreUnavailable:
+            pass  # whoever needs the store will tell
+        finally:
+            self._swept_at = now
+            self._sweeping = None
 
 
 def _verdicts(charges: Sequence[Charge], row: asyncpg.Record) -> list[Verdict]:
@@ -149,6 +162,7 @@ class PostgresHotStore(HotStore):
     """
 
     kind = "postgres"
+    limits: PostgresLimits
 
     def __init__(self, pool: "Pool", listen_dsn: str) -> None:
         self._database = Database(pool)
@@ -161,7 +175,8 @@ class PostgresHotStore(HotStore):
         await self.probe()
 
     async def close(self) -> None:
-        """Nothing is ours to close: the pool is the caller's, and listeners end with their contexts."""
+        """Ends what runs in the background; the pool is the caller's, and listeners end with their contexts."""
+        await self.limits.close()
 
     async def begin(self, epoch: int) -> None:
         await self._database.begin(epoch)

@@ -18,11 +18,14 @@ from aicq.hot.base import (
     Run,
     SearchQuery,
 )
-from aicq.hot.postgres_client import Database
+from aicq.hot.postgres_client import CALL_TIMEOUT, Database
 from aicq.ids import first_id_at, from_ulid, milliseconds, position
 
 FORGOTTEN_AT_ONCE = 1000
 """Messages that are dropped of a room in one call."""
+
+ENTRIES_PER_SECOND = 250
+"""How many entries are added at the very least, on a machine that has other things to do."""
 
 LONGEST_WORD = 500
 """Characters of a word that count; Postgres corrupts a lexeme of 2,048 bytes."""
@@ -74,6 +77,7 @@ class PostgresMessages(Messages):
             changes.targets,
             changes.wires,
             changes.words,
+            seconds=_seconds(entries),
         )
         if answer is None:
             raise HotStoreStale
@@ -95,6 +99,7 @@ class PostgresMessages(Messages):
             entries.times,
             entries.wires,
             entries.words,
+            seconds=_seconds(entries),
         )
         if added is None:
             raise HotStoreStale
@@ -193,6 +198,11 @@ class _Changes:
         self.targets.append(from_ulid(change.target))
         self.wires.append(change.wire)
         self.words.append(_joined(change.words))
+
+
+def _seconds(entries: _Entries) -> float:
+    """How long it may take to add entries: a refill adds more than the hot path."""
+    return max(CALL_TIMEOUT, len(entries.ids) / ENTRIES_PER_SECOND)
 
 
 def _joined(words: Sequence[str]) -> str:

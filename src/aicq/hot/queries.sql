@@ -43,8 +43,8 @@ SELECT hot_messages_forget($1, $2, $3)
 SELECT allowed, blocked, remaining, reset, wait FROM hot_limits_take($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- sweep --
--- Deletes some of what expired a minute ago.
-SELECT hot_sweep($1)
+-- Deletes some of what expired a minute ago; how much of a kind.
+SELECT hot_sweep($1, $2)
 
 -- peek --
 -- How full quotas are.
@@ -54,16 +54,16 @@ SELECT greatest(q.quota - u.used, 0) AS remaining, coalesce(f.at + q.width, $1) 
         WHEN q.cost > q.quota THEN q.width
         ELSE q.width - $1 + (
             SELECT h.at FROM hot_limit_hits h
-            WHERE h.key = q.key AND h.cum >= l.cum + q.cost - q.quota ORDER BY h.cum LIMIT 1
+            WHERE h.key = q.key AND h.at >= f.at AND h.cum >= l.cum + q.cost - q.quota ORDER BY h.at LIMIT 1
         )
     END AS wait
 FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) WITH ORDINALITY AS q (key, quota, width, cost, n)
 LEFT JOIN LATERAL (
-    SELECT h.cum, h.at FROM hot_limit_hits h WHERE h.key = q.key ORDER BY h.cum DESC LIMIT 1
+    SELECT h.cum, h.at FROM hot_limit_hits h WHERE h.key = q.key ORDER BY h.at DESC LIMIT 1
 ) l ON true
 LEFT JOIN LATERAL (
     SELECT h.at, h.cum - h.cost AS before FROM hot_limit_hits h
-    WHERE h.key = q.key AND h.at > greatest($1, l.at) - q.width ORDER BY h.cum LIMIT 1
+    WHERE h.key = q.key AND h.at > greatest($1, l.at) - q.width ORDER BY h.at LIMIT 1
 ) f ON true
 CROSS JOIN LATERAL (SELECT coalesce(l.cum - f.before, 0) AS used) u
 ORDER BY q.n

@@ -70,9 +70,9 @@ hot_limit_hits = Table(
     "hot_limit_hits",
     Model.metadata,
     Column("key", Text(collation="C"), primary_key=True),
-    Column("cum", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("cum", BigInteger, nullable=False),
     Column("cost", BigInteger, nullable=False),
-    Column("at", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
     # hot_sweep: keys that nobody asks for any more.
     Index("ix_hot_limit_hits_expires", "expires"),
