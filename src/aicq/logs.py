@@ -5,10 +5,12 @@ bearer token, a password in a connection string. The latter is done on the finis
 """
 
 import logging
+import os
 import re
 import sys
 import traceback
 from collections.abc import MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import TracebackType
@@ -17,9 +19,11 @@ from typing import Any
 import msgspec
 import structlog
 
+STDERR = 2
+
 MASK = "***"
 
-SECRET_KEYS = re.compile(r"(?i)authorization|passw|secret|token$|cookie|dsn$|private_?key|api_?key|room_?key")
+SECRET_KEYS = re.compile(r"(?i)authorization|passw|secret|token$|cookie|dsn$|private.?key|api.?key|room.?key")
 
 # The second form is for passwords that should have been escaped and hold a slash or an @.
 SECRETS = re.compile(
@@ -100,12 +104,21 @@ def _traceback(info: BaseException | Raised | bool | None) -> str | None:  # noq
     return "".join(traceback.format_exception(*raised)) if raised and raised[0] else None
 
 
-class Line(structlog.BytesLogger):
-    """Writes lines to stderr for one name."""
+class Line:
+    """Writes lines to stderr for one name, each in one call, so that those of several processes do not mix.
+
+    Without a lock: one that another thread holds while a worker is forked would be held in the worker for ever.
+    """
 
     def __init__(self, name: str) -> None:
-        super().__init__(sys.stderr.buffer)
         self.name = name
+
+    def msg(self, line: bytes) -> None:
+        """Writes a line; if nobody can read it any more, the work goes on without it."""
+        with suppress(OSError):
+            os.write(STDERR, line + b"\n")
+
+    debug = info = warning = error = critical = exception = msg
 
 
 class NamedLoggers:

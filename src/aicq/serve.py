@@ -5,6 +5,7 @@ reverse, whatever happens. If the parent is killed, the kernel stops the workers
 """
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -53,6 +54,7 @@ def serve(settings: Settings) -> None:
         StartError: It cannot; the sentence says why, and nothing is left running.
     """
     logs.configure(settings.log_level)
+    gc.disable()  # nothing of what is imported from here on is ever freed; the workers turn it on again
     with ExitStack() as stack:
         stack.enter_context(_stoppable())
         address = free_address(settings.host, settings.port)
@@ -250,6 +252,8 @@ def load_app(parent: int, level: str, target: str) -> Callable[..., Any]:
     logs.configure(level)
     module, _, name = target.partition(":")
     app: Callable[..., Any] = getattr(import_module(module), name)()
+    gc.freeze()  # what is there now stays: collections need not look at it, and its pages stay shared
+    gc.enable()
     return app
 
 

