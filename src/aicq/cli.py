@@ -105,3 +105,33 @@ def doctor() -> None:
     for finding in findings:
         click.echo(f"{finding.grade:<5} {finding.subject:<16} {finding.told}")
     sys.exit(1 if any(finding.grade == "FAIL" for finding in findings) else 0)
+
+
+@main.command()
+@click.option("--seconds", type=click.FloatRange(0.1, 10), help="How long each slice of load is [2].")
+@click.option("--rounds", type=click.IntRange(1, 100), help="How many slices of each row there are [5].")
+@click.option("--once", is_flag=True, help="One short slice of everything: whether it works, not how fast it is.")
+@click.option("--rows", help="Only these rows, separated by commas; an unknown one lists them all.")
+@click.option("--store", type=click.Choice(["both", "postgres", "redis"]), default="both", help="Which hot stores.")
+@click.option("--json", "as_json", is_flag=True, help="Tell the figures of every slice, as JSON.")
+def bench(
+    seconds: float | None, rounds: int | None, rows: str | None, store: str, *, once: bool, as_json: bool
+) -> None:
+    """Measure how fast AICQ is beside a bare route on the same machine.
+
+    It starts servers of its own; the databases it makes on DATABASE_URL, if that is set, are dropped in the end.
+    """
+    from aicq.bench import report, run  # noqa: PLC0415 - see the module's docstring
+
+    plan = run.Plan(database_url=settings.load().database_url)
+    given = {
+        "seconds": seconds,
+        "rounds": rounds,
+        "rows": rows.split(",") if rows else None,
+        "stores": None if store == "both" else (store,),
+    }
+    if once:
+        plan = run.once(plan)
+    plan = msgspec.structs.replace(plan, **{name: value for name, value in given.items() if value is not None})
+    found = run.measure(plan, lambda line: click.echo(line, err=True))
+    click.echo(report.as_json(found) if as_json else report.as_table(found))

@@ -1,0 +1,52 @@
+"""What is measured, and the goal of each."""
+
+from typing import Literal
+
+import msgspec
+
+STORES = ("postgres", "redis")
+
+CALLS_UNDER_LOAD = 64
+"""Clients that post while single calls of the hot store are timed."""
+
+CALL_GOAL_MS = 10.0
+"""The most that a call of the hot store may take, in 99 of 100 cases."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Work whose rate is compared with that of a floor.
+
+    Args:
+        name: What `--rows` calls it.
+        work: What the table calls it.
+        method: POST sends a signed message of 25 words, GET reads a page of 50 messages.
+        clients: How many connections, each of another agent, send their next request when the answer came.
+        rooms: How many rooms they share.
+        goal: The ratio to be reached.
+    """
+
+    name: str
+    work: str
+    method: Literal["POST", "GET"]
+    clients: int
+    goal: float
+    rooms: int = 1
+
+
+ROWS = (
+    Row("post-1", "signed POST, 1 client", "POST", 1, 0.20),
+    Row("post-16", "signed POST, 16 clients, 1 room", "POST", 16, 0.35),
+    Row("post-16-rooms", "signed POST, 16 clients, 16 rooms", "POST", 16, 0.35, rooms=16),
+    Row("post-64", "signed POST, 64 clients, 1 room", "POST", 64, 0.60),
+    Row("get-1", "GET of 50 messages, 1 client", "GET", 1, 0.50),
+    Row("get-16", "GET of 50 messages, 16 clients", "GET", 16, 0.50),
+)
+
+CALLS = "hot"
+"""The name of the row that times calls of the hot store."""
+
+NAMES = (*(row.name for row in ROWS), CALLS)
+
+MOST_CLIENTS = max(CALLS_UNDER_LOAD, *(row.clients for row in ROWS))
+
+MOST_ROOMS = max(row.rooms for row in ROWS)

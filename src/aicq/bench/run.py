@@ -1,0 +1,212 @@
+"""One run: what is measured, in which order.
+
+Slices of load alternate between the floor and the product on each store, and their order turns from round to round,
+so that whatever else the machine does hits all of them alike. Only one server is under load at a time.
+"""
+
+import asyncio
+import itertools
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from aicq import __version__
+from aicq.bench import servers
+from aicq.bench.load import Measured, run_slice
+from aicq.bench.probe import Task, Times, version_of
+from aicq.bench.report import Compared, Report, Timed
+from aicq.bench.rows import CALLS, CALLS_UNDER_LOAD, NAMES, ROWS, STORES, Row
+from aicq.bench.servers import Target
+from aicq.bench.traffic import posts, read
+from aicq.errors import StartError
+
+PAGE_FILL = 64
+"""Messages in the room that is read: more than a page of 50."""
+
+GUESS = 5_000
+"""Answers a second that are prepared for before anything is known."""
+
+SPARE = 1.4
+"""Times as many requests are prepared as the last slice needed."""
+
+Tell = Callable[[str], None]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to measure.
+
+    Args:
+        rows: Names of rows.
+        stores: Hot stores.
+        seconds: How long each slice is.
+        warm: How long the same load runs before each slice.
+        rounds: How many slices of each row there are for each server.
+        database_url: A Postgres to make databases in; None for an embedded one.
+    """
+
+    rows: Sequence[str] = NAMES
+    stores: Sequence[str] = STORES
+    seconds: float = 2.0
+    warm: float = 0.4
+    rounds: int = 5
+    database_url: str | None = None
+
+
+def once(plan: Plan) -> Plan:
+    """The same with one short slice of everything: shows that it works, not how fast."""
+    return msgspec.structs.replace(plan, seconds=0.3, warm=0.1, rounds=1)
+
+
+def measure(plan: Plan, tell: Tell) -> Report:
+    """Starts everything, measures, and ends everything.
+
+    Args:
+        plan: What to measure.
+        tell: Gets a line now and then about how far it is.
+
+    Raises:
+        StartError: Something did not work; the figures would mean nothing.
+    """
+    if unknown := set(plan.rows) - set(NAMES):
+        raise StartError(f"There are no rows {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}.")
+    with ExitStack() as stack:
+        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aicq-bench-")))
+        tell("starting")
+        urls = {
+            store: stack.enter_context(servers.redis(directory)) if store == "redis" else "" for store in plan.stores
+        }
+        products = stack.enter_context(servers.products(directory, urls, plan.database_url))
+        bench = Bench(plan, products, runner, tell)
+        bench.floor = stack.enter_context(servers.bare(directory, bench.fill_page()))
+        return bench.run()
+
+
+class Bench:
+    """A run under way.
+
+    Args:
+        plan: What to measure.
+        products: The product, on each store.
+        runner: Where the load is made.
+        tell: Gets a line now and then.
+    """
+
+    floor: Target
+
+    def __init__(self, plan: Plan, products: Sequence[Target], runner: asyncio.Runner, tell: Tell) -> None:
+        self._plan = plan
+        self._products = products
+        self._runner = runner
+        self._tell = tell
+        self._pace: dict[tuple[str, str], float] = {}
+
+    def fill_page(self) -> bytes:
+        """Fills the room that is read and returns the page, as the last product sends it."""
+        page = b""
+        for product in self._products:
+            requests = [iter(posts(product.agents[0], product.read_room, PAGE_FILL))]
+            self._load(product, requests, status=201, warm=0, seconds=servers.READY_WITHIN)
+            _, page = servers.ask(product.port, "GET", f"/room/{product.read_room}")
+        return page
+
+    def run(self) -> Report:
+        """Measures all rows and compares what was acknowledged with what the logs hold."""
+        compared = [self._compare(row) for row in ROWS if row.name in self._plan.rows]
+        timed = self._time_calls() if CALLS in self._plan.rows else []
+        self._tell("comparing the logs with what was acknowledged")
+        for product in self._products:
+            servers.check_log(product)
+        acknowledged = {product.name: product.acknowledged for product in self._products}
+        return Report(self._setting(), compared, timed, acknowledged)
+
+    def _compare(self, row: Row) -> Compared:
+        targets = [self.floor, *self._products]
+        rates: dict[str, list[float]] = {target.name: [] for target in targets}
+        if self._plan.rounds > 1:
+            for target in targets:
+                self._slice(target, row, warm=0, seconds=self._plan.warm)  # tells how many requests are needed
+        for number in range(self._plan.rounds):
+            self._tell(f"{row.name}: round {number + 1} of {self._plan.rounds}")
+            turn = number % len(targets)
+            for target in targets[turn:] + targets[:turn]:
+                measured = self._slice(target, row, warm=self._plan.warm, seconds=self._plan.seconds)
+                rates[target.name].append(measured.rate)
+        return Compared(row.name, row.work, row.goal, rates.pop(self.floor.name), rates)
+
+    def _slice(self, target: Target, row: Row, *, warm: float, seconds: float) -> Measured:
+        pace = self._pace.get((target.name, row.name), GUESS)
+        requests = self._requests(target, row, int(pace * SPARE * (warm + seconds)))
+        measured = self._load(target, requests, status=201 if row.method == "POST" else 200, warm=warm, seconds=seconds)
+        self._pace[target.name, row.name] = measured.rate
+        return measured
+
+    def _requests(self, target: Target, row: Row, count: int) -> list[Iterator[bytes]]:
+        agents, rooms = target.agents[: row.clients], itertools.cycle(target.rooms[: row.rooms])
+        if row.method == "GET":
+            return [itertools.repeat(read(f"/room/{target.read_room}")) for _ in agents]
+        each = count // row.clients + 10
+        return [iter(posts(agent, next(rooms), each)) for agent in agents]
+
+    def _load(
+        self, target: Target, requests: Sequence[Iterator[bytes]], *, status: int, warm: float, seconds: float
+    ) -> Measured:
+        measured = self._runner.run(run_slice(target.port, requests, status=status, warm=warm, seconds=seconds))
+        if status == 201:  # noqa: PLR2004 - a message was posted
+            target.acknowledged += measured.answered
+        return measured
+
+    def _time_calls(self) -> list[Timed]:
+        rounds: dict[str, list[Times]] = {product.name: [] for product in self._products}
+        for number in range(self._plan.rounds):
+            self._tell(f"{CALLS}: round {number + 1} of {self._plan.rounds}")
+            for product in self._products:
+                rounds[product.name].append(self._probe(product))
+        return [
+            Timed(call, {name: [time for times in each for time in times[call]] for name, each in rounds.items()})
+            for call in next(iter(rounds.values()))[0]
+        ]
+
+    def _probe(self, product: Target) -> Times:
+        """Times calls while clients post.
+
+        A probe that outlives its load would time an idle store: then it is done again with more requests.
+        """
+        row = next(row for row in ROWS if row.method == "POST" and row.clients == CALLS_UNDER_LOAD)
+        seconds = 2 * self._plan.seconds
+        task = Task(product.name, product.hot_url, self._plan.warm, seconds)
+        while True:
+            command = [sys.executable, "-m", "aicq.bench.probe"]
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 - ours
+                assert process.stdin is not None  # noqa: S101 - a pipe
+                assert process.stdout is not None  # noqa: S101 - likewise
+                process.stdin.write(msgspec.json.encode(task) + b"\n")
+                process.stdin.flush()
+                pace = self._pace.get((product.name, row.name), GUESS)
+                requests = self._requests(product, row, int(pace * SPARE * (seconds + 1)))
+                if process.stdout.readline() != b"ready\n":
+                    raise StartError("The hot store could not be probed.")
+                process.stdin.write(b"begin\n")
+                process.stdin.close()
+                measured = self._load(product, requests, status=201, warm=self._plan.warm, seconds=seconds + 0.2)
+                times = process.stdout.read()
+            self._pace[product.name, row.name] = 2 * pace if measured.ran_dry else measured.rate
+            if not measured.ran_dry:
+                return msgspec.json.decode(times, type=Times)
+
+    def _setting(self) -> list[str]:
+        plan = self._plan
+        versions = [self._runner.run(version_of(Task(each.name, each.hot_url, 0, 0))) for each in self._products]
+        return [
+            f"AICQ {__version__}, one worker, Python {platform.python_version()}, hot store on {', '.join(versions)}.",
+            f"{os.cpu_count()} cores, shared with the databases and the clients. Postgres with fsync.",
+            f"Medians of {plan.rounds} slices of {plan.seconds:g} s. The floor is a bare route on the same server.",
+        ]
