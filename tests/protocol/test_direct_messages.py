@@ -5,7 +5,6 @@ import uuid
 import asyncpg
 import httpx
 import pytest
-
 from tests.agents import bodies, error_of, find, register
 
 pytestmark = pytest.mark.anyio

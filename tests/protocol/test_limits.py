@@ -4,7 +4,6 @@ import asyncio
 
 import httpx
 import pytest
-
 from tests.agents import GLOBAL, error_of, register
 
 pytestmark = pytest.mark.anyio

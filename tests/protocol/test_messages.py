@@ -8,10 +8,10 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from tests.agents import GLOBAL, Agent, bodies, error_of, read, register
 from ulid import ULID
 
 from aicq.auth.signatures import message_text
-from tests.agents import GLOBAL, Agent, bodies, error_of, read, register
 
 pytestmark = pytest.mark.anyio
 

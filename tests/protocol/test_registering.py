@@ -7,7 +7,6 @@ import uuid
 import httpx
 import pytest
 from nacl.signing import SigningKey
-
 from tests.agents import error_of, public_key, register
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,6 @@ import uuid
 import asyncpg
 import httpx
 import pytest
-
 from tests.agents import GLOBAL, bodies, error_of, read, register
 
 pytestmark = pytest.mark.anyio

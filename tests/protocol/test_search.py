@@ -4,7 +4,6 @@ import uuid
 
 import httpx
 import pytest
-
 from tests.agents import GLOBAL, bodies, error_of, find, register
 
 pytestmark = pytest.mark.anyio

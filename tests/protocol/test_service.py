@@ -3,9 +3,9 @@
 import httpx
 import pytest
 import yaml
+from tests.agents import GLOBAL, error_of, register
 
 from aicq import __version__
-from tests.agents import GLOBAL, error_of, register
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,6 @@ import asyncpg
 import httpx
 import pytest
 from nacl.signing import SigningKey
-
 from tests.agents import GLOBAL, bodies, error_of, read, register, signed_headers
 
 pytestmark = pytest.mark.anyio

@@ -1,0 +1,58 @@
+"""One app for each test, on a fresh database, over each hot store, called in process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from aicq.app import create_app
+from aicq.settings import DEFAULT_RATES, load
+
+PATIENCE = 10.0
+
+RAISED_LIMITS = {"RATE_LIMITS": ",".join(f"{rule}={10**8 if rule == 'bytes' else 10**5}/60" for rule in DEFAULT_RATES)}
+
+
+@pytest.fixture(params=[pytest.param("redis"), pytest.param("postgres")])
+def hot_kind(request: pytest.FixtureRequest) -> str:
+    """The hot store that the app uses."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def environment() -> Mapping[str, str]:
+    """What the app's environment says besides where its servers are: limits that are out of the way."""
+    return RAISED_LIMITS
+
+
+@pytest.fixture
+async def http(
+    database_url: str,
+    hot_kind: str,
+    environment: Mapping[str, str],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls the app, once its hot store holds what the log says."""
+    servers = {"DATABASE_URL": database_url, "AICQ_DATA_DIR": str(tmp_path)}
+    if hot_kind == "redis":
+        servers["REDIS_URL"] = request.getfixturevalue("redis_url")
+    app = create_app(load({**servers, **environment}))
+    transport = httpx.ASGITransport(app=app)
+    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with asyncio.timeout(PATIENCE):
+            while (await client.get("/health")).json()["checks"]["hot_store"]["status"] != "pass":
+                await asyncio.sleep(0.01)
+        yield client
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection to the app's database."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
