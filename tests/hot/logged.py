@@ -1,11 +1,10 @@
 """A room's log as the hot store is given it."""
 
-import itertools
 from uuid import UUID, uuid4
 
 import msgspec
 
-from aicq.hot.base import Change, Entry, Run
+from aicq.hot.base import Change, Entry, Found, HotStore, Page, PageQuery, Run
 from aicq.hot.words import index_words
 from aicq.ids import new_tail, to_ulid
 
@@ -37,10 +36,11 @@ class LoggedRoom:
         self.id = room_id or uuid4()
         self.public = public
         self.entries: list[Entry] = []
+        self._time = 0
 
     def post(self, body: str, *, at: int = NOW) -> Entry:
         """Logs a message."""
-        entry_id = message_id(at, len(self.entries) + 1)
+        entry_id = self._next_id(at)
         return self._log(Entry(entry_id, self.wire(entry_id, body), index_words(body)))
 
     def edit(self, target: Entry, body: str, *, at: int = NOW) -> Entry:
@@ -69,14 +69,30 @@ class LoggedRoom:
         return msgspec.json.encode({"id": entry_id, "from": str(UUID(int=1)), "body": body, "ts": 0})
 
     def _log_change(self, change: Change, at: int) -> Entry:
-        entry_id = message_id(at, len(self.entries) + 1)
+        entry_id = self._next_id(at)
         return self._log(Entry(entry_id, stub(entry_id), (), change))
+
+    def _next_id(self, at: int) -> str:
+        # Time never goes back in a room.
+        self._time = max(self._time, at)
+        return message_id(self._time, len(self.entries) + 1)
 
     def _log(self, entry: Entry) -> Entry:
         self.entries.append(entry)
         return entry
 
 
-def bodies(wires: "itertools.chain[bytes] | list[bytes]") -> list[str]:
-    """The texts of messages."""
-    return [str(msgspec.json.decode(wire)["body"]) for wire in wires]
+async def read(store: HotStore, *queries: PageQuery, now: int = NOW) -> list[Page | None]:
+    """Pages whose entries compare as lists."""
+    pages = await store.messages.pages(queries, now=now)
+    return [page and Page(page.first, page.last, list(page.entries)) for page in pages]
+
+
+async def read_newest(store: HotStore, room: LoggedRoom, *, now: int = NOW) -> Page | None:
+    """All that the store holds of a room, newest first."""
+    return (await read(store, PageQuery(room.id, 1000), now=now))[0]
+
+
+def bodies(found: Found) -> list[str]:
+    """The texts of what was found."""
+    return [str(msgspec.json.decode(hit.wire)["body"]) for hit in found.hits]

@@ -71,33 +71,30 @@ class RedisMessages(Messages):
         self._epoch = epoch
 
     async def append(self, runs: Sequence[Run], *, now: int) -> list[int]:
-        if not runs:
-            return []
-        old = await self._old_words(runs)
-        packed = []
-        for run in runs:
-            changes = _final_changes(run)
-            words = _Words(run.room_id, public=run.public)
-            for number, entry in enumerate(run.entries, 1):
-                words.add(number, entry.words)
-            if words.references > REFERENCES:
-                await self._index_ahead(words, run, now)
-            for number, (_, change) in enumerate(changes, 1 + len(run.entries)):
+        changes = [_final_changes((number, e.change) for number, e in enumerate(run.entries, 1)) for run in runs]
+        old = await self._old_words(runs, changes)
+        answer: list[int] = []
+        packed: list[list[object]] = []
+        references = 0
+        for run, made in zip(runs, changes, strict=True):
+            words = await self._words_of_run(run, now)
+            for number, (_, change) in enumerate(made, 1 + len(run.entries)):
                 words.change(number, old[run.room_id, change.target], change.words)
-            packed.append(_packed(run, changes, words))
-        answer: list[int] = await self._run(_APPEND, [_expired(now), TTL, packed])
+            if packed and references + words.references > REFERENCES:
+                answer += await self._run(_APPEND, [_expired(now), TTL, packed])
+                packed, references = [], 0
+            packed.append(_packed(run, made, words))
+            references += words.references
+        if packed:
+            answer += await self._run(_APPEND, [_expired(now), TTL, packed])
         return answer
 
     async def prepend(self, run: Run, *, now: int) -> bool:
-        words = _Words(run.room_id, public=run.public)
-        for number, entry in enumerate(run.entries, 1):
-            words.add(number, entry.words)
-        if words.references > REFERENCES:
-            await self._index_ahead(words, run, now)
+        words = await self._words_of_run(run, now)
         return bool(await self._run(_PREPEND, [_expired(now), TTL, _packed(run, [], words)]))
 
     async def revise(self, room_id: UUID, *, public: bool, changes: Sequence[Change]) -> None:
-        final = list({change.target: change for change in changes}.values())
+        final = [change for _, change in _final_changes(enumerate(changes))]
         wires = await self._wires([(room_id, change.target) for change in final])
         words = _Words(room_id, public=public)
         for number, (change, wire) in enumerate(zip(final, wires, strict=True), 1):
@@ -132,16 +129,26 @@ class RedisMessages(Messages):
     async def _run(self, script: Script, arguments: list[object]) -> Any:
         return await self._client.run_in_epoch(script, self._epoch(), msgspec.msgpack.encode(arguments))
 
-    async def _index_ahead(self, words: "_Words", run: Run, now: int) -> None:
-        """Adds references in calls of bounded size; nobody sees them until their messages are there."""
-        ids = [entry.id for entry in run.entries]
-        scores = [_score(entry.id) for entry in run.entries]
-        for chunk in words.take_chunks():
-            await self._run(_INDEX, [_expired(now), TTL, chunk, scores, ids])
+    async def _words_of_run(self, run: Run, now: int) -> "_Words":
+        """The words of its entries; of many, none, because they are added ahead, in calls of bounded size.
 
-    async def _old_words(self, runs: Sequence[Run]) -> dict[tuple[UUID, str], set[str]]:
+        Nobody sees what is added ahead until the messages are there.
+        """
+        words = _Words(run.room_id, public=run.public)
+        for number, entry in enumerate(run.entries, 1):
+            words.add(number, entry.words)
+        if words.references > REFERENCES:
+            ids = [entry.id for entry in run.entries]
+            scores = [_score(entry.id) for entry in run.entries]
+            for chunk in words.take_chunks():
+                await self._run(_INDEX, [_expired(now), TTL, chunk, scores, ids])
+        return words
+
+    async def _old_words(
+        self, runs: Sequence[Run], changes: Sequence[Sequence[tuple[int, Change]]]
+    ) -> dict[tuple[UUID, str], set[str]]:
         """By which words the targets of changes were found until now, be they in the store or in these very runs."""
-        targets = [(run.room_id, change.target) for run in runs for _, change in _final_changes(run)]
+        targets = [(run.room_id, change.target) for run, made in zip(runs, changes, strict=True) for _, change in made]
         wires = await self._wires(targets)
         old = {target: _words_of(wire) for target, wire in zip(targets, wires, strict=True)}
         for run in runs if targets else ():
@@ -200,6 +207,7 @@ class _Words:
                 chunk, size = {}, 0
         yield self._packed(chunk)
         self.numbers.clear()
+        self.references = 0
 
     def _packed(self, numbers: dict[str, list[int]]) -> list[object]:
         _Words._turn += 1
@@ -231,9 +239,12 @@ def _page(answer: list[Any] | None) -> Page | None:
     return Page(first=_position(lowest.decode()) if lowest else last + 1, last=last, entries=entries)
 
 
-def _final_changes(run: Run) -> list[tuple[int, Change]]:
-    """The last change of each message that the run changes, with the number of its entry."""
-    final = {entry.change.target: (number, entry.change) for number, entry in enumerate(run.entries, 1) if entry.change}
+def _final_changes(changes: Iterable[tuple[int, Change | None]]) -> list[tuple[int, Change]]:
+    """The last change of each message, with the number of its entry; but nothing follows a delete."""
+    final: dict[str, tuple[int, Change]] = {}
+    for number, change in changes:
+        if change and not (change.target in final and _is_stub(final[change.target][1].wire)):
+            final[change.target] = (number, change)
     return list(final.values())
 
 
@@ -243,8 +254,12 @@ def _words_given(entry: Entry) -> Iterable[tuple[str, Sequence[str]]]:
         yield entry.change.target, entry.change.words
 
 
+def _is_stub(wire: bytes) -> bool:
+    return wire[STUB_AT : STUB_AT + 1] == b"}"
+
+
 def _words_of(wire: bytes | None) -> set[str]:
-    if wire is None or wire[STUB_AT : STUB_AT + 1] == b"}":
+    if wire is None or _is_stub(wire):
         return set()
     return set(index_words(_decode_body(wire).body))
 

@@ -3,18 +3,14 @@
 from uuid import uuid4
 
 from aicq.hot.base import HotStore, Page, PageQuery, Run
-from tests.hot.logged import HOUR, NOW, LoggedRoom
-
-
-async def page_of(store: HotStore, room: LoggedRoom, *, now: int = NOW, limit: int = 1000) -> Page | None:
-    return (await store.messages.pages([PageQuery(room.id, limit)], now=now))[0]
+from tests.hot.logged import HOUR, NOW, LoggedRoom, read_newest
 
 
 async def test_the_first_run_begins_the_span_wherever_it_starts(hot_store: HotStore) -> None:
     room = LoggedRoom()
     room.fill(9)
     assert await hot_store.messages.append([room.run(5, 7)], now=NOW) == [7]
-    assert await page_of(hot_store, room) == Page(5, 7, room.wires(5, 7)[::-1])
+    assert await read_newest(hot_store, room) == Page(5, 7, room.wires(5, 7)[::-1])
 
 
 async def test_a_run_that_continues_the_span_extends_it(hot_store: HotStore) -> None:
@@ -22,7 +18,7 @@ async def test_a_run_that_continues_the_span_extends_it(hot_store: HotStore) -> 
     room.fill(9)
     await hot_store.messages.append([room.run(1, 4)], now=NOW)
     assert await hot_store.messages.append([room.run(5, 9)], now=NOW) == [9]
-    assert await page_of(hot_store, room) == Page(1, 9, room.wires()[::-1])
+    assert await read_newest(hot_store, room) == Page(1, 9, room.wires()[::-1])
 
 
 async def test_a_run_beyond_a_hole_is_not_added(hot_store: HotStore) -> None:
@@ -30,7 +26,7 @@ async def test_a_run_beyond_a_hole_is_not_added(hot_store: HotStore) -> None:
     room.fill(9)
     await hot_store.messages.append([room.run(1, 4)], now=NOW)
     assert await hot_store.messages.append([room.run(6, 9)], now=NOW) == [4]
-    assert await page_of(hot_store, room) == Page(1, 4, room.wires(1, 4)[::-1])
+    assert await read_newest(hot_store, room) == Page(1, 4, room.wires(1, 4)[::-1])
 
 
 async def test_a_hole_is_closed_by_the_entries_it_lacks(hot_store: HotStore) -> None:
@@ -39,7 +35,7 @@ async def test_a_hole_is_closed_by_the_entries_it_lacks(hot_store: HotStore) -> 
     await hot_store.messages.append([room.run(1, 4)], now=NOW)
     await hot_store.messages.append([room.run(6, 9)], now=NOW)
     assert await hot_store.messages.append([room.run(5, 9)], now=NOW) == [9]
-    assert await page_of(hot_store, room) == Page(1, 9, room.wires()[::-1])
+    assert await read_newest(hot_store, room) == Page(1, 9, room.wires()[::-1])
 
 
 async def test_of_a_run_that_overlaps_only_the_rest_is_added(hot_store: HotStore) -> None:
@@ -47,7 +43,7 @@ async def test_of_a_run_that_overlaps_only_the_rest_is_added(hot_store: HotStore
     room.fill(9)
     await hot_store.messages.append([room.run(3, 6)], now=NOW)
     assert await hot_store.messages.append([room.run(1, 9)], now=NOW) == [9]
-    assert await page_of(hot_store, room) == Page(3, 9, room.wires(3)[::-1])
+    assert await read_newest(hot_store, room) == Page(3, 9, room.wires(3)[::-1])
 
 
 async def test_a_run_that_is_held_already_is_a_success(hot_store: HotStore) -> None:
@@ -55,7 +51,7 @@ async def test_a_run_that_is_held_already_is_a_success(hot_store: HotStore) -> N
     room.fill(9)
     await hot_store.messages.append([room.run()], now=NOW)
     assert await hot_store.messages.append([room.run(2, 5)], now=NOW) == [9]
-    assert await page_of(hot_store, room) == Page(1, 9, room.wires()[::-1])
+    assert await read_newest(hot_store, room) == Page(1, 9, room.wires()[::-1])
 
 
 async def test_what_is_held_is_left_as_it_is_by_a_retry(hot_store: HotStore) -> None:
@@ -65,7 +61,7 @@ async def test_what_is_held_is_left_as_it_is_by_a_retry(hot_store: HotStore) -> 
     room.edit(first, "as it is")
     await hot_store.messages.append([room.run(2)], now=NOW)
     await hot_store.messages.append([room.run(1, 1)], now=NOW)
-    page = await page_of(hot_store, room)
+    page = await read_newest(hot_store, room)
     assert page is not None
     assert page.entries[-1] == room.wire(first.id, "as it is")
 
@@ -88,7 +84,7 @@ async def test_a_large_run_is_held_as_a_whole(hot_store: HotStore) -> None:
     for number in range(700):
         room.post(" ".join(f"w{number}x{word}" for word in range(20)))
     assert await hot_store.messages.append([room.run()], now=NOW) == [700]
-    assert await page_of(hot_store, room) == Page(1, 700, room.wires()[::-1])
+    assert await read_newest(hot_store, room) == Page(1, 700, room.wires()[::-1])
 
 
 async def test_a_refill_adds_below_the_span(hot_store: HotStore) -> None:
@@ -97,14 +93,14 @@ async def test_a_refill_adds_below_the_span(hot_store: HotStore) -> None:
     await hot_store.messages.append([room.run(7, 9)], now=NOW)
     assert await hot_store.messages.prepend(room.run(4, 6), now=NOW)
     assert await hot_store.messages.prepend(room.run(1, 3), now=NOW)
-    assert await page_of(hot_store, room) == Page(1, 9, room.wires()[::-1])
+    assert await read_newest(hot_store, room) == Page(1, 9, room.wires()[::-1])
 
 
 async def test_a_refill_begins_the_span_of_a_room_that_has_none(hot_store: HotStore) -> None:
     room = LoggedRoom()
     room.fill(9)
     assert await hot_store.messages.prepend(room.run(4, 9), now=NOW)
-    assert await page_of(hot_store, room) == Page(4, 9, room.wires(4)[::-1])
+    assert await read_newest(hot_store, room) == Page(4, 9, room.wires(4)[::-1])
 
 
 async def test_a_refill_that_does_not_end_below_the_span_is_not_added(hot_store: HotStore) -> None:
@@ -113,7 +109,7 @@ async def test_a_refill_that_does_not_end_below_the_span_is_not_added(hot_store:
     await hot_store.messages.append([room.run(6, 9)], now=NOW)
     for first, last in ((1, 4), (1, 6), (4, 9), (6, 9)):
         assert not await hot_store.messages.prepend(room.run(first, last), now=NOW)
-    assert await page_of(hot_store, room) == Page(6, 9, room.wires(6)[::-1])
+    assert await read_newest(hot_store, room) == Page(6, 9, room.wires(6)[::-1])
 
 
 async def test_a_refill_that_reaches_past_what_expired_is_not_added(hot_store: HotStore) -> None:
@@ -132,10 +128,10 @@ async def test_a_forgotten_room_is_unknown_until_it_is_filled_again(hot_store: H
         each.fill(9)
     await hot_store.messages.append([room.run(), other.run()], now=NOW)
     await hot_store.messages.forget(room.id)
-    assert await page_of(hot_store, room) is None
-    assert await page_of(hot_store, other) is not None
+    assert await read_newest(hot_store, room) is None
+    assert await read_newest(hot_store, other) is not None
     assert await hot_store.messages.append([room.run(4, 6)], now=NOW) == [6]
-    assert await page_of(hot_store, room) == Page(4, 6, room.wires(4, 6)[::-1])
+    assert await read_newest(hot_store, room) == Page(4, 6, room.wires(4, 6)[::-1])
 
 
 async def test_a_room_that_nobody_filled_is_unknown(hot_store: HotStore) -> None:
