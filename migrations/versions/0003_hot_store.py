@@ -37,7 +37,8 @@ CREATE UNLOGGED TABLE hot_spans (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0);
 
 -- The messages of the last 24 hours. Within a room ids sort by position, so the primary key serves the pages.
--- tsv: `w` before each word, `r` before the room's id, `h` and `m` before the hour and the minute; nothing for a stub.
+-- tsv: `w` before each word, `r` before the room's id, `h` before the hour, `m` before the five minutes; nothing for a
+-- stub.
 CREATE UNLOGGED TABLE hot_messages (
     room_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -91,22 +92,25 @@ CREATE UNLOGGED TABLE hot_values (
 CREATE INDEX ix_hot_values_expires ON hot_values (expires);
 
 -- The functions turn off what would let the planner scan a table: their plans are cached while the tables are small
--- or their statistics old, and a cached plan that scans is a disaster an hour later.
+-- or their statistics old, and a cached plan that scans is a disaster an hour later. Those that write wait for a lock
+-- no longer than their callers wait for them, so that no call is carried out after it was given up.
 
 CREATE FUNCTION hot_tsv(p_room uuid, p_ts bigint, p_words text) RETURNS tsvector
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN p_words = '' THEN ''::tsvector
         ELSE array_to_tsvector(
-            string_to_array(p_words, chr(31)) || ARRAY['r' || p_room, 'h' || p_ts / 3600000, 'm' || p_ts / 60000]
+            string_to_array(p_words, chr(31)) || ARRAY['r' || p_room, 'h' || p_ts / 3600000, 'm' || p_ts / 300000]
         ) END
 $$;
 
--- What the messages of a time bear: their minutes, or their hours if it is long.
+-- What the messages of a time bear, if it is so short that few lexemes tell it; many would cost more than they save.
 CREATE FUNCTION hot_times(p_from bigint, p_to bigint) RETURNS tsquery
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN p_to - p_from < 7200000
-        THEN (SELECT string_agg('m' || t, '|') FROM generate_series(greatest(p_from, 0) / 60000, p_to / 60000) t)
-        ELSE (SELECT string_agg('h' || t, '|') FROM generate_series(greatest(p_from, 0) / 3600000, p_to / 3600000) t)
+    SELECT CASE
+        WHEN p_to - p_from <= 1200000
+        THEN (SELECT string_agg('m' || t, '|') FROM generate_series(p_from / 300000, p_to / 300000) t)
+        WHEN p_to - p_from <= 14400000
+        THEN (SELECT string_agg('h' || t, '|') FROM generate_series(p_from / 3600000, p_to / 3600000) t)
     END::tsquery
 $$;
 
@@ -144,7 +148,7 @@ $$;
 CREATE FUNCTION hot_messages_revise(
     p_epoch bigint, p_room uuid, p_public boolean, p_target uuid[], p_wire bytea[], p_words text[]
 ) RETURNS boolean LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET lock_timeout = '900ms' AS $$
 BEGIN
     LOCK TABLE hot_spans IN ROW EXCLUSIVE MODE;
     PERFORM FROM hot_mark WHERE epoch = p_epoch;
@@ -164,7 +168,8 @@ $$;
 -- Drops a room. One with more than `p_most` messages loses its oldest first, as if they had expired, call by call, so
 -- that nobody waits for long. NULL if the store is of another epoch, else whether the room is gone.
 CREATE FUNCTION hot_messages_forget(p_epoch bigint, p_room uuid, p_most bigint) RETURNS boolean LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET lock_timeout = '900ms' AS $$
 DECLARE
     ids uuid[];
 BEGIN
@@ -197,7 +202,8 @@ CREATE FUNCTION hot_messages_append(
     p_run integer[], p_id uuid[], p_ts bigint[], p_seq bigint[], p_wire bytea[], p_words text[],
     p_change_run integer[], p_change_seq bigint[], p_target uuid[], p_new_wire bytea[], p_new_words text[]
 ) RETURNS bigint[] LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET lock_timeout = '900ms' AS $$
 DECLARE
     spans bigint[];
     above bigint[]; -- per run: entries beyond this position are added; NULL for none of them
@@ -286,7 +292,7 @@ CREATE FUNCTION hot_messages_prepend(
     p_epoch bigint, p_expired bigint, p_from uuid, p_room uuid, p_public boolean, p_last bigint,
     p_id uuid[], p_ts bigint[], p_wire bytea[], p_words text[]
 ) RETURNS boolean LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET lock_timeout = '900ms' AS $$
 DECLARE
     first bigint;
 BEGIN
@@ -384,7 +390,7 @@ CREATE FUNCTION hot_messages_find(p_query tsquery, p_room uuid, p_from bigint, p
 RETURNS TABLE (ts bigint, room_id uuid, id uuid) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off AS $$
 DECLARE
-    scoped tsquery := p_query && hot_times(p_from, p_to);
+    scoped tsquery := coalesce(p_query && hot_times(p_from, p_to), p_query);
 BEGIN
     IF p_room IS NULL THEN
         RETURN QUERY
@@ -462,9 +468,8 @@ $$;
 -- Finds the newest messages of the scope that hold all words.
 --
 -- 1. Words that are common are found among the newest 2,000 messages of the scope.
--- 2. Others are found by the index, which knows no order: so it is asked for the newest minutes or hours first, and for
---    ever longer times while it finds too few. The first is as long as the newest messages took to be written, times
---    what their hits let expect.
+-- 2. Others are found by the index, which knows no order. What those 2,000 held lets expect how far back there are
+--    enough, so the index is asked for that time first, and for all before it if that was not enough.
 -- 3. Where a scope has no more than 10,000 messages, only those count that are among the newest `p_candidates` which
 --    hold the rarest of the words; of words that are equally rare, the first. In a larger scope nothing is missed.
 CREATE FUNCTION hot_messages_search(
@@ -483,8 +488,8 @@ DECLARE
     ids uuid[] := '{}';
     upper_end bigint;
     lower_end bigint;
-    width bigint;
-    kept integer;
+    hits bigint;
+    kept bigint;
 BEGIN
     stale := false;
     truncated := false;
@@ -500,17 +505,16 @@ BEGIN
     IF cardinality(wires) = p_limit THEN
         RETURN;
     END IF;
-    SELECT * INTO reach FROM hot_messages_reach(p_room, p_after, p_from, walked);
-    IF reach.number < walked AND reach.number <= p_candidates THEN
-        RETURN;
-    END IF;
-
-    width := (reach.newest - reach.oldest + 1) * greatest(8, least(64, 2 * p_limit / greatest(cardinality(wires), 1)));
+    hits := coalesce(cardinality(wires), 0);
+    SELECT * INTO reach FROM hot_messages_reach(p_room, p_after, p_from, CASE WHEN hits > 0 THEN walked ELSE 1 END);
     upper_end := reach.newest;
+    lower_end := p_after;
+    IF hits > 0 AND reach.number = walked THEN
+        lower_end := greatest(p_after, upper_end - (upper_end - reach.oldest + 1) * 3 * p_limit / (2 * hits));
+    END IF;
     rooms := '{}';
     wires := '{}';
     WHILE upper_end > p_after AND cardinality(wires) < p_limit LOOP
-        lower_end := greatest(upper_end - width, p_after);
         SELECT coalesce(array_agg(o.ts), '{}') AS times, coalesce(array_agg(o.room_id), '{}') AS rooms,
             coalesce(array_agg(o.id), '{}') AS ids, coalesce(array_agg(o.wire), '{}') AS wires
         INTO part FROM (
@@ -524,7 +528,7 @@ BEGIN
         ids := ids || part.ids;
         wires := wires || part.wires;
         upper_end := lower_end;
-        width := width * 4;
+        lower_end := p_after;
     END LOOP;
 
     IF cardinality(p_words) = 1 AND p_limit <= p_candidates OR pg_relation_size('hot_messages') > 100000000 THEN
@@ -561,7 +565,8 @@ CREATE FUNCTION hot_limits_take(
     p_quota integer[], p_limit bigint[], p_cost bigint[],
     OUT allowed boolean[], OUT blocked boolean[], OUT remaining bigint[], OUT reset bigint[], OUT wait bigint[]
 ) LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET lock_timeout = '900ms' AS $$
 DECLARE
     before bigint[]; -- per key: what was ever taken before the window
     held bigint[];   -- per key: what was ever taken, as the table has it

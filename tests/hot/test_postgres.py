@@ -38,19 +38,13 @@ from aicq.hot.queries import load
 from aicq.ids import new_tail, to_ulid
 from aicq.settings import load as load_settings
 
-pytestmark = pytest.mark.anyio
-
 NOW = 1_800_000_000_000
 MIGRATIONS = load_settings({}).migrations_path
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database on a server of its own, because one of the tests makes the server crash."""
     with EmbeddedPostgres(tmp_path_factory.mktemp("hot"), max_connections=40) as postgres:
         upgrade(MIGRATIONS, postgres.url)
         yield postgres.url

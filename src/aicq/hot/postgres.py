@@ -103,7 +103,7 @@ def _verdicts(charges: Sequence[Charge], row: asyncpg.Record) -> list[Verdict]:
     verdicts = []
     for charge, is_allowed, is_blocked in zip(charges, allowed or (), blocked or (), strict=True):
         own = [next(levels) for _ in charge.quotas]
-        verdicts.append(Verdict(is_allowed, is_blocked, () if is_blocked else own))
+        verdicts.append(Verdict(is_allowed, is_blocked, [] if is_blocked else own))
     return verdicts
 
 

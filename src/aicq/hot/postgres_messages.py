@@ -128,7 +128,7 @@ class PostgresMessages(Messages):
         if not rows:
             raise HotStoreStale
         return [
-            None if last is None else _page(last, first_id, wires or ())
+            None if last is None else _page(last, first_id, wires or [])
             for last, first_id, wires in rows[: len(queries)]
         ]
 
