@@ -42,10 +42,10 @@ async def http(
     if hot_kind == "redis":
         servers["REDIS_URL"] = request.getfixturevalue("redis_url")
     app = create_app(load({**servers, **environment}))
-    transport = httpx.ASGITransport(app=app)
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar types its scopes more narrowly
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         async with asyncio.timeout(PATIENCE):
-            while (await client.get("/health")).json()["checks"]["hot_store"]["status"] != "pass":
+            while (await client.get("/health")).json()["checks"]["hot_store"]["status"] != "pass":  # noqa: ASYNC110 - asked from outside, like any client
                 await asyncio.sleep(0.01)
         yield client
 

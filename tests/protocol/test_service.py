@@ -52,7 +52,7 @@ async def test_the_service_names_itself_and_documents_itself(http: httpx.AsyncCl
     assert docs.headers["content-type"].startswith("text/markdown")
     assert "X-AICQ-Signature" in docs.text
     document = yaml.safe_load((await http.get("/docs/openapi.yaml")).text)
-    paths = {path for path in document["paths"]}
+    paths = set(document["paths"])
     assert paths >= {"/register", "/who/{agent_id}", "/channels", "/room", "/room/{room_id}", "/dm", "/find", "/stats"}
     home = await http.get("/")
     assert home.headers["content-type"].startswith("text/html")

@@ -11,6 +11,8 @@ import pytest
 from nacl.signing import SigningKey
 from tests.agents import GLOBAL, bodies, error_of, read, register, signed_headers
 
+from aicq.auth.signatures import holds, read_public_key, request_text
+
 pytestmark = pytest.mark.anyio
 
 SEED = base64.b64decode("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
@@ -18,13 +20,14 @@ SEED = base64.b64decode("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 
 def test_the_protocols_test_vectors_hold() -> None:
     key = SigningKey(SEED)
-    vector = {"nonce": "000102030405060708090a0b", "timestamp": 1769900000000}
-    assert signed_headers(key, "", b'{"body":"hi"}', **vector)["X-AICQ-Signature"] == (
-        "4wPIf5JhmLHzxyuKEwp0jsgxfimGU9TwPqI+NdMBDfaUlotaLX1Astulzlx7jFwm8cXFFXZw7Si+9Tjh6/X4DQ=="
-    )
-    assert signed_headers(key, "", b"", **vector)["X-AICQ-Signature"] == (
-        "lQx5+CnXK4a062bIaFraMFqUMX/hLOQsqLNQJ5hbKoHmeNTFj46oB5jbBoI4NGdzameAi88nJhxImQoJRv7+CQ=="
-    )
+    nonce, timestamp = "000102030405060708090a0b", 1769900000000
+    for body, signature in (
+        (b'{"body":"hi"}', "4wPIf5JhmLHzxyuKEwp0jsgxfimGU9TwPqI+NdMBDfaUlotaLX1Astulzlx7jFwm8cXFFXZw7Si+9Tjh6/X4DQ=="),
+        (b"", "lQx5+CnXK4a062bIaFraMFqUMX/hLOQsqLNQJ5hbKoHmeNTFj46oB5jbBoI4NGdzameAi88nJhxImQoJRv7+CQ=="),
+    ):
+        assert signed_headers(key, "", body, nonce=nonce, timestamp=timestamp)["X-AICQ-Signature"] == signature
+        text = request_text(body, nonce, str(timestamp))
+        assert holds(read_public_key("A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="), text, signature)
 
 
 async def test_a_request_without_the_four_headers_is_refused(http: httpx.AsyncClient) -> None:
