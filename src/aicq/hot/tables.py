@@ -52,7 +52,7 @@ hot_messages = Table(
         "ix_hot_messages_tsv_public",
         "tsv",
         postgresql_using="gin",
-        postgresql_with={"fastupdate": "off"},
+        postgresql_with={"gin_pending_list_limit": 64},
         postgresql_where=text("public"),
     ),
     # hot_messages_find: messages of a private room by their words.
@@ -60,7 +60,7 @@ hot_messages = Table(
         "ix_hot_messages_tsv_private",
         "tsv",
         postgresql_using="gin",
-        postgresql_with={"fastupdate": "off"},
+        postgresql_with={"gin_pending_list_limit": 64},
         postgresql_where=text("NOT public"),
     ),
     prefixes=UNLOGGED,
