@@ -48,6 +48,14 @@ class Batcher(Generic[Item, Answer]):
         Raises:
             Unavailable: Too many items wait already; this one was not taken.
         """
+        return await self.send(item)
+
+    def send(self, item: Item) -> "asyncio.Future[Answer]":
+        """Sends `item` with the next batch, also if nobody waits for its answer.
+
+        Raises:
+            Unavailable: Too many items wait already; this one was not taken.
+        """
         if len(self._waiting) >= self._capacity:
             raise Unavailable
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -55,7 +63,7 @@ class Batcher(Generic[Item, Answer]):
         if self._worker is None:
             # The worker is a task of its own, so a caller's cancellation never reaches the batch it rides in.
             self._worker = asyncio.create_task(self._work())
-        return await answer
+        return answer
 
     async def drain(self) -> None:
         """Waits until everything taken so far is answered."""

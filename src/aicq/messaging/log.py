@@ -7,6 +7,7 @@ woken; if either fails the answer is the same, for readers find the hole and tak
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 from uuid import UUID
@@ -44,17 +45,23 @@ COMMIT_TIMEOUT = 15.0
 RECOVERY_TIMEOUT = 10.0
 """Seconds that a lost commit is looked for before its outcome is called unknown."""
 
-RECOVERY_DEPTH = 50_000
-"""How many of a room's newest entries are looked through for the entries of a lost commit."""
+RECOVERY_SLACK = 60_000
+"""Milliseconds that an entry of a lost commit may bear a time before its arrival, as far as clocks can tell."""
+
+LANES = 4
+"""How many locked rooms are waited for at a time: half of the pool, so that the rest goes on."""
 
 APPEND = "SELECT verdict, id, is_public FROM message_log_append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)"
 
 LOCK_ROOMS = "SELECT id FROM rooms WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE"
 
 FIND_OUT = """
-WITH recent AS MATERIALIZED (
+WITH since AS MATERIALIZED (
+    SELECT (lpad(to_hex(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - $3), 12, '0')
+        || repeat('0', 20))::uuid AS id
+), recent AS MATERIALIZED (
     SELECT m.room_id, m.id, right(m.id::text, 10) AS tail, NOT r.is_private AS is_public
-    FROM rooms r JOIN messages m ON m.room_id = r.id AND m.seq > r.last_seq - $3
+    FROM rooms r JOIN messages m ON m.room_id = r.id AND m.id >= (SELECT id FROM since)
     WHERE r.id = ANY ($1)
 )
 SELECT lost.n, recent.id, recent.is_public
@@ -151,6 +158,16 @@ BUSY = _Busy()
 
 Outcome = Stored | _Busy
 
+
+class _Committed(msgspec.Struct, frozen=True, eq=False):
+    """An entry that is committed and on its way to readers."""
+
+    stored: Stored
+    published: "asyncio.Future[None]"
+
+
+Answer = _Committed | _Busy
+
 REFUSALS: dict[str, Callable[[], AICQError]] = {
     "no_room": lambda: NotFound("room not found"),
     "no_key": KeyNeeded,
@@ -177,9 +194,11 @@ class MessageLog:
         publish: Callable[[list[Stored]], Awaitable[Sequence[None]]],
     ) -> None:
         self._pool = pool
-        self._group: Batcher[_Pending, Outcome] = Batcher(self._commit_group, size=GROUP)
-        self._lanes: dict[UUID, Batcher[_Pending, Outcome]] = {}
-        self._publish: Batcher[Stored, None] = Batcher(publish, size=GROUP, capacity=100_000)
+        self._group: Batcher[_Pending, Answer] = Batcher(self._commit_group, size=GROUP)
+        self._lanes: dict[UUID, Batcher[_Pending, Answer]] = {}
+        self._lane_slots = asyncio.Semaphore(LANES)
+        # Never refuses: what is committed has to be published. It is bounded by `_group` and the lanes.
+        self._publish: Batcher[Stored, None] = Batcher(publish, size=GROUP, capacity=sys.maxsize)
 
     async def append(self, draft: Draft) -> Stored:
         """Adds an entry; when this returns it is durable.
@@ -195,9 +214,10 @@ class MessageLog:
         """
         check_text(draft.body)
         pending = _Pending(draft, asyncio.get_running_loop().time(), new_tail())
-        stored = await self._commit(pending)
-        await self._publish(stored)
-        return stored
+        committed = await self._commit(pending)
+        # A caller that leaves now must not take its entry out of the publisher's queue.
+        await asyncio.shield(committed.published)
+        return committed.stored
 
     async def drain(self) -> None:
         """Waits until all that was taken is committed, published and answered."""
@@ -206,34 +226,41 @@ class MessageLog:
             await lane.drain()
         await self._publish.drain()
 
-    async def _commit(self, pending: _Pending) -> Stored:
+    async def _commit(self, pending: _Pending) -> _Committed:
         room_id = pending.draft.room_id
-        outcome: Outcome = BUSY if room_id in self._lanes else await self._group(pending)
-        if isinstance(outcome, Stored):
-            return outcome
+        answer: Answer = BUSY if room_id in self._lanes else await self._group(pending)
+        if isinstance(answer, _Committed):
+            return answer
         lane = self._lanes.setdefault(room_id, Batcher(self._commit_waiting, size=GROUP))
         try:
-            outcome = await lane(pending)
+            answer = await lane(pending)
         finally:
             if lane.idle and self._lanes.get(room_id) is lane:
                 del self._lanes[room_id]
-        assert isinstance(outcome, Stored)  # noqa: S101 - a lane waits for its lock, so its room is never busy
-        return outcome
+        assert isinstance(answer, _Committed)  # noqa: S101 - a lane waits for its lock, so its room is never busy
+        return answer
 
-    async def _commit_group(self, group: list[_Pending]) -> list[Outcome | Exception]:
+    async def _commit_group(self, group: list[_Pending]) -> list[Answer | Exception]:
         return await self._commit_apart(group, wait=False)
 
-    async def _commit_waiting(self, group: list[_Pending]) -> list[Outcome | Exception]:
-        return await self._commit_apart(group, wait=True)
+    async def _commit_waiting(self, group: list[_Pending]) -> list[Answer | Exception]:
+        async with self._lane_slots:
+            return await self._commit_apart(group, wait=True)
 
-    async def _commit_apart(self, group: list[_Pending], *, wait: bool) -> list[Outcome | Exception]:
-        """Commits a group in as many transactions as it takes for none to hold a nonce or a target twice."""
+    async def _commit_apart(self, group: list[_Pending], *, wait: bool) -> list[Answer | Exception]:
+        """Commits a group in as many transactions as it takes for none to hold a nonce or a target twice.
+
+        What is committed is sent on from here, for its caller may be gone.
+        """
         outcomes: dict[_Pending, Outcome | Exception] = {}
         left = group
         while left:
             now, left = split_conflicts(left)
             outcomes.update(zip(now, await self._commit_all(now, wait=wait), strict=True))
-        return [outcomes[pending] for pending in group]
+        return [
+            _Committed(outcome, self._publish.send(outcome)) if isinstance(outcome, Stored) else outcome
+            for outcome in (outcomes[pending] for pending in group)
+        ]
 
     async def _commit_all(  # noqa: PLR0911 - one answer per way in which a commit can fail
         self, group: list[_Pending], *, wait: bool, recoveries: int = RECOVERIES
@@ -300,30 +327,42 @@ class MessageLog:
 
         The locks make the answer final: a transaction that still held them would keep us waiting.
         """
+        outcomes: dict[_Pending, Outcome | Exception] = {}
         try:
-            async with asyncio.timeout(RECOVERY_TIMEOUT):
-                found = await self._look_up(group)
-        except (TimeoutError, *LOST_CONNECTION, asyncpg.PostgresError) as error:
-            log.exception("outcome of a commit unknown", entries=len(group), error=type(error).__name__)
-            return [OutcomeUnknown()] * len(group)
-        absent = [pending for pending in group if pending not in found]
-        outcomes: dict[_Pending, Outcome | Exception] = dict(found)
-        if absent:
-            outcomes.update(zip(absent, await self._commit_all(absent, wait=True, recoveries=recoveries), strict=True))
+            outcomes.update(await self._look_up(group))
+            absent = [pending for pending in group if pending not in outcomes]
+            if absent:
+                again = await self._commit_all(absent, wait=True, recoveries=recoveries)
+                outcomes.update(zip(absent, again, strict=True))
+            # The lost commit may have been on its way still, and have spent the nonce before we could.
+            replayed = [pending for pending in group if isinstance(outcomes[pending], ReplayedRequest)]
+            if replayed:
+                outcomes.update(await self._look_up(replayed))
+        except TimeoutError:
+            log.error("outcome of a commit unknown", entries=len(group))  # noqa: TRY400 - each attempt has told why
+            known = [outcomes.get(pending) for pending in group]
+            return [outcome if isinstance(outcome, Stored) else OutcomeUnknown() for outcome in known]
         return [outcomes[pending] for pending in group]
 
-    async def _look_up(self, group: list[_Pending]) -> dict[_Pending, Stored]:
+    async def _look_up(self, group: list[_Pending]) -> dict[_Pending, Outcome | Exception]:
+        """What is stored of a group, or TimeoutError if Postgres does not come back in time."""
+        async with asyncio.timeout(RECOVERY_TIMEOUT):
+            return await self._look_until_told(group)
+
+    async def _look_until_told(self, group: list[_Pending]) -> dict[_Pending, Outcome | Exception]:
+        rooms = [pending.draft.room_id for pending in group]
+        tails = [f"{pending.tail:010x}" for pending in group]
         while True:
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
-                    rooms = [pending.draft.room_id for pending in group]
                     await connection.execute(LOCK_ROOMS, sorted(set(rooms)))
-                    tails = [f"{pending.tail:010x}" for pending in group]
-                    rows = await connection.fetch(FIND_OUT, rooms, tails, RECOVERY_DEPTH)
-            except (*LOST_CONNECTION, asyncpg.CannotConnectNowError):
+                    waited = asyncio.get_running_loop().time() - min(pending.arrived for pending in group)
+                    rows = await connection.fetch(FIND_OUT, rooms, tails, int(waited * 1000) + RECOVERY_SLACK)
+            except (*LOST_CONNECTION, asyncpg.PostgresError) as error:
+                log.warning("lost commit not found out yet", entries=len(group), error=type(error).__name__)
                 await asyncio.sleep(0.05)  # Postgres is on its way back; the caller's time limit ends this
                 continue
-            found = {}
+            found: dict[_Pending, Outcome | Exception] = {}
             for row in rows:
                 pending = group[row["n"] - 1]
                 found[pending] = Stored(pending.draft, row["id"], row["is_public"])
