@@ -176,7 +176,7 @@ async def find_hot_store(settings: Settings) -> str:
     redis = RedisHotStore(settings.redis_url)
     try:
         await redis.open()
-        return f"Redis {(await redis.probe()).version}"
+        return (await redis.probe()).version.capitalize()
     except HotStoreUnavailable:
         if settings.hot_store == "redis":
             raise StartError("Redis does not answer at REDIS_URL, and AICQ_HOT_STORE is redis.") from None
@@ -251,7 +251,11 @@ def load_app(parent: int, level: str, target: str) -> Callable[..., Any]:
         signal.signal(number, signal.SIG_DFL)
     logs.configure(level)
     module, _, name = target.partition(":")
-    app: Callable[..., Any] = getattr(import_module(module), name)()
+    try:
+        app: Callable[..., Any] = getattr(import_module(module), name)()
+    except Exception:
+        log.exception("the app cannot be made")
+        sys.exit(1)
     gc.freeze()  # what is there now stays: collections need not look at it, and its pages stay shared
     gc.enable()
     return app

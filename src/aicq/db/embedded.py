@@ -44,7 +44,7 @@ PATIENCE = 60.0
 ATTENTION = 5.0
 """Seconds that a server on our data may leave our socket unanswered before it counts as somebody else's."""
 
-POLL = 0.01
+POLL = 0.02
 
 UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """A connection that was refused, lost or timed out."""
