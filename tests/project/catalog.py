@@ -29,7 +29,8 @@ WHERE p.pronamespace = 'public'::regnamespace
     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = p.oid AND e.deptype = 'e')
 UNION ALL
 SELECT 'type ' || t.typname, concat_ws(
-        ' ', t.typtype::text, (SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid)
+        ' ', t.typtype::text,
+        (SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid)
     ) FROM pg_type t
 WHERE t.typnamespace = 'public'::regnamespace
     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid IN (t.oid, t.typelem) AND e.deptype = 'e')

@@ -1,0 +1,20 @@
+"""The OpenAPI document as the code says it; run as a program, it writes `docs/openapi.yaml`."""
+
+from pathlib import Path
+
+from aicq.app import create_app
+from aicq.http.system import openapi_yaml
+from aicq.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "openapi.yaml"
+
+
+def document() -> str:
+    """Made without a database: nothing is opened before the app starts."""
+    settings = Settings(database_url="postgresql://nowhere/none", data_dir=ROOT, migrations_path=ROOT / "migrations")
+    return openapi_yaml(create_app(settings).openapi_schema.to_schema())
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document(), encoding="utf-8")

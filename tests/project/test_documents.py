@@ -1,0 +1,179 @@
+"""Documents that tell of the code stay true to it."""
+
+import importlib
+import pkgutil
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+import pytest
+import yaml
+
+import aicq
+from aicq.app import metadata
+from aicq.cli import main
+from aicq.errors import AICQError, StartError
+from aicq.settings import Environment
+from tests.project.openapi import DOCUMENT, ROOT, document
+
+CLIENTS = {"AICQ_URL": "http://127.0.0.1:8080", "AICQ_CONFIG": ""}
+"""What the commands that speak to a running AICQ read; the service itself does not."""
+
+README = (ROOT / "README.md").read_text()
+
+DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
+
+
+def plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def settings_and_defaults() -> dict[str, str]:
+    return {field.encode_name: plain(field.default) for field in msgspec.structs.fields(Environment)}
+
+
+def example_lines() -> Iterator[tuple[str, str, str]]:
+    """Each setting in `.env.example`, its value, and the line above it."""
+    before = ""
+    for line in (ROOT / ".env.example").read_text().splitlines():
+        name, is_setting, value = line.partition("=")
+        if is_setting and not line.startswith("#"):
+            yield name, value, before
+        before = line
+
+
+def commands(group: click.Group, words: str = "aicq") -> Iterator[str]:
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{words} {name}")
+        else:
+            yield f"{words} {name}"
+
+
+def errors(of: type[AICQError] = AICQError) -> Iterator[type[AICQError]]:
+    yield of
+    for error in of.__subclasses__():
+        yield from errors(error)
+
+
+def tracked() -> set[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return set(listed.stdout.splitlines())
+
+
+def test_the_example_lists_every_setting_with_its_default_and_nothing_else() -> None:
+    lines = list(example_lines())
+    assert {name: value for name, value, _ in lines} == {**settings_and_defaults(), **CLIENTS}
+    assert len(lines) == len({name for name, _, _ in lines})
+
+
+def test_the_example_says_of_every_setting_what_it_means() -> None:
+    for name, _, before in example_lines():
+        assert re.fullmatch(r"# [^-].+\.", before), name
+
+
+def test_the_stack_passes_every_setting_on() -> None:
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["aicq"]
+    assert set(service["environment"]) == set(settings_and_defaults()) - {"MIGRATIONS_PATH"}
+
+
+def test_the_stack_passes_on_what_was_set() -> None:
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["aicq"]
+    of_its_own = {"HOST", "PORT", "AICQ_DATA_DIR"}
+    for name, value in service["environment"].items():
+        assert name in of_its_own or value.startswith(f"${{{name}:-"), name
+
+
+def test_the_readme_names_settings_that_exist() -> None:
+    table = README.partition("## Settings")[2].partition("\n## ")[0]
+    named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert named
+    assert named <= set(settings_and_defaults())
+
+
+def test_the_readme_lists_every_command_and_no_other() -> None:
+    table = README.partition("## Commands")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `(aicq [a-z ]+[a-z])", table, re.MULTILINE)
+    assert sorted(listed) == sorted(commands(main))
+
+
+def test_the_readmes_two_commands_are_a_line_each() -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert [block.strip().rpartition("&& ")[2] for block in blocks] == [".venv/bin/aicq serve", ".venv/bin/pytest"]
+    assert all(block.count("\n") == 1 for block in blocks)
+
+
+def test_the_openapi_document_is_the_codes() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == document(), "`just openapi` writes it anew"
+
+
+def test_every_error_is_listed_with_its_status_and_sentence() -> None:
+    for module in pkgutil.walk_packages(aicq.__path__, "aicq."):
+        if module.name != "aicq.__main__":
+            importlib.import_module(module.name)
+    rows = {}
+    for row in re.findall(r"^\| `.*$", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE):
+        name, status, sentence = (cell.strip(" `") for cell in row.strip("| ").split(" | ")[:3])
+        rows[name] = (status, sentence)
+    assert rows == {
+        error.__name__: ("none" if issubclass(error, StartError) else str(error.status), error.__doc__)
+        for error in errors()
+        if error.__module__.startswith("aicq.")
+    }
+
+
+def test_every_table_is_in_the_data_model() -> None:
+    told = (ROOT / "docs" / "data-model.md").read_text()
+    assert set(re.findall(r"\*\*`(\w+)`\*\*", told)) == set(metadata().tables)
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_that_a_document_names_exists(page: Path) -> None:
+    text = page.read_text()
+    links = [urlsplit(link).path for link in re.findall(r"\]\(([^)#]+)\)", text) if not urlsplit(link).scheme]
+    missing = [link for link in links if not (page.parent / link).exists()]
+    quoted = re.findall(r"`((?:src|tests|docs|migrations|requirements)/[\w./*-]*|[\w-]+\.(?:toml|yaml|lock))`", text)
+    missing += [path for path in quoted if path != "uv.lock" and not list(ROOT.glob(path.rstrip("/")))]
+    assert not missing
+
+
+def test_every_decision_has_its_parts() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [page.name[:4] for page in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
+    for page in pages:
+        text = page.read_text()
+        assert text.startswith(f"# {page.name[:4]} "), page.name
+        assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == [
+            "Context",
+            "Decision",
+            "Consequences",
+            "Alternatives",
+            "References",
+        ], page.name
+
+
+def test_requirements_are_pinned_with_hashes_and_name_no_place() -> None:
+    for file in sorted((ROOT / "requirements").iterdir()):
+        text = file.read_text()
+        assert "//" not in text, file.name
+        assert not re.search(r"^\s*-(?!-hash=)", text, re.MULTILINE), file.name
+        pins = re.findall(r"^[a-z0-9].*?(?=^[a-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)
+        assert pins, file.name
+        assert all(re.match(r"[a-z0-9.-]+(\[[a-z,]+\])?==", pin) and "--hash=sha256:" in pin for pin in pins), file.name
+
+
+def test_requirements_for_running_and_building_are_a_part_of_those_for_developing() -> None:
+    pins = {
+        file.stem: set(re.findall(r"^[a-z0-9].*?==[^ ;]+", file.read_text(), re.MULTILINE))
+        for file in (ROOT / "requirements").iterdir()
+    }
+    assert pins["runtime"] | pins["build"] <= pins["dev"]
+
+
+def test_no_lock_file_is_kept() -> None:
+    assert "uv.lock" in (ROOT / ".gitignore").read_text().splitlines()
+    assert not {path for path in tracked() if path.endswith(("uv.lock", ".env"))}
