@@ -472,7 +472,8 @@ $$;
 --
 -- 1. Words that are common are found among the newest 2,000 messages of the scope.
 -- 2. Others are found by the index, which knows no order. What those 2,000 held lets expect how far back there are
---    enough, so the index is asked for that time first, and for all before it if that was not enough.
+--    enough, so the index is asked for that time first, at most four hours, and for all before it if that was too
+--    little. Where they held none, all is little; only of one word it may be much, and four hours cost nothing.
 -- 3. Where a scope has no more than 10,000 messages, only those count that are among the newest `p_candidates` which
 --    hold the rarest of the words; of words that are equally rare, the first. In a larger scope nothing is missed.
 CREATE FUNCTION hot_messages_search(
@@ -508,12 +509,14 @@ BEGIN
     IF cardinality(wires) = p_limit THEN
         RETURN;
     END IF;
-    hits := coalesce(cardinality(wires), 0);
+    hits := coalesce(cardinality(wires), CASE WHEN cardinality(p_words) = 1 THEN 1 ELSE 0 END);
     SELECT * INTO reach FROM hot_messages_reach(p_room, p_after, p_from, CASE WHEN hits > 0 THEN walked ELSE 1 END);
     upper_end := reach.newest;
     lower_end := p_after;
     IF hits > 0 AND reach.number = walked THEN
-        lower_end := greatest(p_after, upper_end - (upper_end - reach.oldest + 1) * 3 * p_limit / (2 * hits));
+        lower_end := greatest(
+            p_after, upper_end - least((upper_end - reach.oldest + 1) * 3 * p_limit / (2 * hits), 14400000)
+        );
     END IF;
     rooms := '{}';
     wires := '{}';
