@@ -1,7 +1,7 @@
 """Times single calls of the hot store while the product is under load: a process of its own beside the product's.
 
-It makes the calls that requests wait for, through the product's own store and against the same server, with batches
-as large as those of the product under such a load, and so rarely that they add little to the load themselves.
+It makes the calls that requests wait for, through the product's own store and against the same server, and so rarely
+that they add little to the load themselves.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from aicq.ids import new_tail, to_ulid
 from aicq.messaging.wire import WireMessage, message_entry, stub
 
 BATCH = 32
-"""Items of a call that the product makes for many requests at once."""
+"""Items of a call that the product makes for many requests at once: half of the clients, more than usually wait."""
 
 PAUSE = 0.04
 """Seconds between two calls of a kind, give or take a half."""

@@ -96,9 +96,13 @@ class Server:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1][-LONGEST_LINE:] if lines else f"exit code {self._process.returncode}"
 
+    def ask_to_stop(self) -> None:
+        """Tells it to end."""
+        self._process.terminate()
+
     def stop(self) -> None:
         """Ends it and waits for that."""
-        self._process.terminate()
+        self.ask_to_stop()
         try:
             self._process.wait(GONE_WITHIN)
         except subprocess.TimeoutExpired:
@@ -163,26 +167,33 @@ def products(directory: Path, stores: Mapping[str, str], database_url: str | Non
         database_url: A Postgres to make databases in; None for an embedded one each.
     """
     with ExitStack() as stack:
-        starting = []
+        running = []
         for kind, redis_url in stores.items():
-            url = stack.enter_context(own_database(database_url)) if database_url else None
-            starting.append((kind, redis_url, url, stack.enter_context(_product(directory / kind, redis_url, url))))
-        targets = []
-        for kind, redis_url, url, (port, server) in starting:
-            _await_ready(f"AICQ on {kind}", port, server)
-            database = url or stack.enter_context(running_url(directory / kind))
-            assert database is not None  # noqa: S101 - the server that we have just started
-            _check_durable(database)
-            target = Target(kind, port, database_url=database, hot_url=redis_url or database)
+            url = stack.enter_context(own_database(database_url)) if database_url else ""
+            target = Target(kind, free_port(), database_url=url, hot_url=redis_url)
+            running.append((target, stack.enter_context(_product(directory / kind, target))))
+        for _, server in running:
+            stack.callback(server.ask_to_stop)  # all of them, before the first is waited for
+        for target, server in running:
+            _await_ready(f"AICQ on {target.name}", target.port, server)
+            target.database_url = target.database_url or stack.enter_context(_embedded(directory / target.name))
+            target.hot_url = target.hot_url or target.database_url
+            _check_durable(target.database_url)
             _populate(target)
-            targets.append(target)
-        yield targets
+        yield [target for target, _ in running]
 
 
 @contextmanager
-def _product(data_dir: Path, redis_url: str, database_url: str | None) -> Iterator[tuple[int, Server]]:
+def _embedded(data_dir: Path) -> Iterator[str]:
+    with running_url(data_dir) as url:
+        if url is None:
+            raise StartError(f"The embedded Postgres in {data_dir} does not answer.")
+        yield url
+
+
+@contextmanager
+def _product(data_dir: Path, target: Target) -> Iterator[Server]:
     data_dir.mkdir(mode=0o700)
-    port = free_port()
     # Nothing of the settings around us: every run is the same.
     ours = {field.encode_name for field in msgspec.structs.fields(Environment)}
     environ = {name: value for name, value in os.environ.items() if name not in ours}
@@ -190,14 +201,14 @@ def _product(data_dir: Path, redis_url: str, database_url: str | None) -> Iterat
         "AICQ_DATA_DIR": str(data_dir),
         "AICQ_WORKERS": "1",
         "HOST": "127.0.0.1",
-        "PORT": str(port),
+        "PORT": str(target.port),
         "RATE_LIMITS": ENDLESS,
-        "REDIS_URL": redis_url,
-        "AICQ_HOT_STORE": "redis" if redis_url else "postgres",
-        "DATABASE_URL": database_url or "",
+        "AICQ_HOT_STORE": target.name,
+        "REDIS_URL": target.hot_url,
+        "DATABASE_URL": target.database_url,
     }
     with started([sys.executable, "-m", "aicq", "serve"], data_dir / "aicq.log", environ) as server:
-        yield port, server
+        yield server
 
 
 @contextmanager
