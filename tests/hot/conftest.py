@@ -14,6 +14,8 @@ from aicq.hot.postgres import PostgresHotStore
 from aicq.hot.redis import RedisHotStore
 from tests.servers import Databases
 
+PATIENCE = 10.0
+
 
 class World(ABC):
     """A server with nothing in it, and the hot stores of several processes on it."""
@@ -59,7 +61,8 @@ class RedisWorld(World):
             client.client_kill_filter(_type="pubsub")
 
     async def _store(self) -> HotStore:
-        return RedisHotStore(self._url)
+        # What a call means does not depend on how busy the machine is that runs the tests.
+        return RedisHotStore(self._url, timeout=PATIENCE)
 
 
 class PostgresWorld(World):
@@ -91,7 +94,7 @@ class PostgresWorld(World):
 
 
 @pytest.fixture(scope="module")
-async def hot_database_url(databases: Databases, anyio_backend: object) -> AsyncIterator[str]:
+async def hot_database_url(databases: Databases) -> AsyncIterator[str]:
     """A migrated database for one module; its unlogged tables are emptied for each test."""
     name = await databases.make()
     yield databases.url(name)
@@ -109,7 +112,7 @@ def postgres_world(hot_database_url: str) -> World:
 
 
 @pytest.fixture(params=[pytest.param("redis"), pytest.param("postgres")])
-def any_world(request: pytest.FixtureRequest, anyio_backend: object) -> World:
+def any_world(request: pytest.FixtureRequest) -> World:
     """The server of one of the stores; only that one is started."""
     world: World = request.getfixturevalue(f"{request.param}_world")
     return world

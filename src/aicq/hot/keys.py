@@ -1,6 +1,6 @@
 """Every key and channel of the Redis hot store.
 
-    room:{room_id}:messages            ZSET    score: milliseconds, member: an entry's wire form, which begins with its id
+    room:{room_id}:messages            ZSET    score: milliseconds, member: an entry's wire form, beginning with its id
     room:{room_id}:span                HASH    last: the highest position held; public: 1 or 0
     search:words:{word}                ZSET    score: milliseconds, member: room_id:message_id; public rooms only
     search:rooms:{room_id}:{word}      ZSET    score: milliseconds, member: message_id; every room

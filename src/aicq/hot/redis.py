@@ -1,7 +1,7 @@
 """The hot store in Redis or Valkey, 6.2 or newer.
 
 Messages, limits and values are changed by Lua scripts, one call per batch; each script's header shows its keys, and
-`keys.py` builds them all. Whether the store still holds what it is believed to hold is asked with every call of
+`names.py` builds them all. Whether the store still holds what it is believed to hold is asked with every call of
 `messages`: the key `epoch` names the epoch and the run of the server that began it. A server that lost its data has no
 such key, and one that was restarted, from a snapshot however fresh, has that of another run.
 """
@@ -14,12 +14,14 @@ from typing import Any
 
 import msgspec
 
-
-from aicq.hot import keys
+from aicq.hot import keys as names
 from aicq.hot.base import Charge, HotStore, Level, Limits, Probe, Quota, Values, Verdict
 from aicq.hot.redis_bus import RedisBus
 from aicq.hot.redis_client import RedisClient, Script
 from aicq.hot.redis_messages import RedisMessages
+
+TIMEOUT = 0.25
+"""Seconds; a server that needs longer holds up every post, and the log can do its part."""
 
 CHUNK = 500
 """Keys that one call walks, so that the server is never blocked for long."""
@@ -38,12 +40,13 @@ class RedisHotStore(HotStore):
 
     Args:
         url: `redis://…`, `rediss://…` or `unix://…`.
+        timeout: Seconds that a call may take, connecting included.
     """
 
     kind = "redis"
 
-    def __init__(self, url: str) -> None:
-        self._client = RedisClient(url)
+    def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
+        self._client = RedisClient(url, timeout=timeout)
         self.messages = RedisMessages(self._client, lambda: self.epoch)
         self.limits = RedisLimits(self._client)
         self.values = RedisValues(self._client)
@@ -57,17 +60,17 @@ class RedisHotStore(HotStore):
 
     async def begin(self, epoch: int) -> None:
         # Without the mark every call answers `HotStoreStale`, so nothing is added while the keys go.
-        await self._client.call("DEL", keys.EPOCH)
-        for pattern in keys.OF_MESSAGES:
+        await self._client.call("DEL", names.EPOCH)
+        for pattern in names.OF_MESSAGES:
             await self._drop(pattern)
         server = await self._client.server()
-        await self._client.call("SET", keys.EPOCH, f"{epoch}:{server.run_id}")
+        await self._client.call("SET", names.EPOCH, f"{epoch}:{server.run_id}")
 
     async def probe(self) -> Probe:
         started = time.perf_counter()
         server = await self._client.server()
         latency = (time.perf_counter() - started) * 1000
-        mark = await self._client.call("GET", keys.EPOCH)
+        mark = await self._client.call("GET", names.EPOCH)
         epoch, _, run_id = (mark or b"").decode().partition(":")
         return Probe(latency, server.version, int(epoch) if epoch and run_id == server.run_id else None)
 
@@ -89,7 +92,7 @@ class RedisLimits(Limits):
 
     async def take(self, charges: Sequence[Charge], *, now: int) -> list[Verdict]:
         packed = [
-            [keys.block(charge.address) if charge.address else "", *map(_packed, charge.quotas)] for charge in charges
+            [names.block(charge.address) if charge.address else "", *map(_packed, charge.quotas)] for charge in charges
         ]
         return [_verdict(answer) for answer in await self._decide("take", packed, now)]
 
@@ -98,26 +101,26 @@ class RedisLimits(Limits):
         answers = await self._decide("peek", [["", _packed(quota)] for quota in quotas], now)
         return [_level(answer, 1) for answer in answers]
 
-    async def reset(self, keys_: Collection[str]) -> None:
-        if keys_:
-            await self._client.call("UNLINK", *map(keys.limit, keys_))
+    async def reset(self, keys: Collection[str]) -> None:
+        if keys:
+            await self._client.call("UNLINK", *map(names.limit, keys))
 
     async def block(self, address: str, *, until: int, reason: str) -> None:
-        await self._client.call("SET", keys.block(address), f"{until}:{reason}", "PX", _ttl(until))
+        await self._client.call("SET", names.block(address), f"{until}:{reason}", "PX", _ttl(until))
 
     async def unblock(self, address: str) -> None:
-        await self._client.call("DEL", keys.block(address))
+        await self._client.call("DEL", names.block(address))
 
-    async def _decide(self, verb: str, charges: list[list[object]], now: int) -> list[Any]:
+    async def _decide(self, verb: str, charges: Sequence[Sequence[object]], now: int) -> list[Any]:
         if not charges:
             return []
         payload = msgspec.msgpack.encode(charges)
-        answers: list[Any] = await self._client.run(_LIMITS, now, payload, verb, key=keys.EPOCH)
+        answers: list[Any] = await self._client.run(_LIMITS, now, payload, verb, key=names.EPOCH)
         return answers
 
 
 def _packed(quota: Quota) -> tuple[str, int, int, int]:
-    return keys.limit(quota.key), quota.limit, quota.window, quota.cost
+    return names.limit(quota.key), quota.limit, quota.window, quota.cost
 
 
 def _verdict(answer: Any) -> Verdict:
@@ -138,41 +141,41 @@ class RedisValues(Values):
         self._client = client
 
     async def set(self, key: str, value: bytes, *, expires: int) -> None:
-        await self._run("set", "", keys.value(key), _stored(value, expires), _ttl(expires))
+        await self._run("set", "", names.value(key), _stored(value, expires), _ttl(expires))
 
     async def get(self, key: str, *, now: int) -> bytes | None:
-        return _value(await self._client.call("GET", keys.value(key)), now)
+        return _value(await self._client.call("GET", names.value(key)), now)
 
     async def add(self, key: str, value: bytes, *, expires: int, now: int) -> bool:
-        return bool(await self._run("add", now, keys.value(key), _stored(value, expires), _ttl(expires)))
+        return bool(await self._run("add", now, names.value(key), _stored(value, expires), _ttl(expires)))
 
     async def take(self, key: str, *, now: int) -> bytes | None:
-        return _value(await self._run("take", now, keys.value(key)), now)
+        return _value(await self._run("take", now, names.value(key)), now)
 
     async def refresh(self, key: str, *, expires: int, now: int) -> bool:
-        return bool(await self._run("refresh", now, keys.value(key), expires, _ttl(expires)))
+        return bool(await self._run("refresh", now, names.value(key), expires, _ttl(expires)))
 
-    async def delete(self, keys_: Collection[str]) -> int:
-        return int(await self._run("delete", "", *map(keys.value, keys_))) if keys_ else 0
+    async def delete(self, keys: Collection[str]) -> int:
+        return int(await self._run("delete", "", *map(names.value, keys))) if keys else 0
 
     async def keys(self, prefix: str, *, now: int) -> list[str]:
         found: list[bytes] = []
         after = b""
         while True:
-            after, *chunk = await self._run("keys", now, keys.value(prefix), after, CHUNK)
+            after, *chunk = await self._run("keys", now, names.value(prefix), after, CHUNK)
             found += chunk
             if not after:
-                return [key.decode().removeprefix(keys.PREFIX) for key in found]
+                return [key.decode().removeprefix(names.PREFIX) for key in found]
 
     async def clear(self, prefix: str) -> int:
         count, more = 0, True
         while more:
-            more, dropped = await self._run("clear", "", keys.value(prefix), CHUNK)
+            more, dropped = await self._run("clear", "", names.value(prefix), CHUNK)
             count += dropped
         return count
 
     async def _run(self, verb: str, *arguments: str | bytes | int) -> Any:
-        return await self._client.run(_VALUES, verb, *arguments, key=keys.VALUES)
+        return await self._client.run(_VALUES, verb, *arguments, key=names.VALUES)
 
 
 def _stored(value: bytes, expires: int) -> bytes:

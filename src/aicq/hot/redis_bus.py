@@ -5,8 +5,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from aicq.errors import HotStoreUnavailable
@@ -57,7 +57,7 @@ class _Listener(AsyncIterator[Wake]):
     def __init__(self, client: RedisClient, topics: Collection[str]) -> None:
         self._client = client
         self._channels = [keys.channel(topic) for topic in topics]
-        self._connection: AbstractConnection | None = None
+        self._connection: Any = None  # redis-py types only half of it
         self._asked = False
         self._failures = 0
 
@@ -93,7 +93,7 @@ class _Listener(AsyncIterator[Wake]):
             if wake is not None:
                 return wake
 
-    async def _read(self, connection: AbstractConnection) -> Wake | None:
+    async def _read(self, connection: Any) -> Wake | None:
         reply = await connection.read_response(timeout=SILENCE, disconnect_on_error=False)
         if reply is None:
             if self._asked:

@@ -1,13 +1,13 @@
 """How the Redis hot store speaks with its server: connections, scripts, time-outs and a breaker. No retries.
 
 A call that failed may have run, so nothing is ever sent twice: a repeated `take` would count double, a repeated `add`
-would refuse its own caller. Only where nothing was sent yet is a second attempt made: the pool looks at a connection
-before it hands it out and opens it anew if the server closed it meanwhile, and a script that the server does not know
-did not run.
+would refuse its own caller. Only where nothing was sent yet is a second attempt made: a connection that the server
+closed while it was idle is opened anew before it is used, and a script that the server does not know did not run.
 """
 
 import asyncio
 import hashlib
+import select
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
@@ -21,9 +21,6 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.hot import keys
 from aicq.hot.base import HotStoreStale
-
-TIMEOUT = 0.25
-"""Seconds that a call may take, connecting included."""
 
 PAUSE = 0.5
 """Seconds that calls fail at once after the server did not answer; then one of them tries."""
@@ -60,19 +57,21 @@ class RedisClient:
 
     Args:
         url: `redis://…`, `rediss://…` or `unix://…`; it appears in no message.
+        timeout: Seconds that a call may take, connecting included.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout: float) -> None:
+        self._timeout = timeout
         self._servers: WeakKeyDictionary[AbstractConnection, Server] = WeakKeyDictionary()
         self._paused_until = 0.0
         try:
-            self._pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+            self._pool: Any = BlockingConnectionPool.from_url(
                 url,
                 max_connections=CONNECTIONS,
                 timeout=None,
                 # One time-out stands around each call as a whole, see `_on_connection`.
                 socket_timeout=None,
-                socket_connect_timeout=TIMEOUT,
+                socket_connect_timeout=timeout,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
                 driver_info=None,
@@ -82,6 +81,7 @@ class RedisClient:
             raise StartError("REDIS_URL is not a URL that Redis can be reached by.") from None
 
     async def close(self) -> None:
+        """Closes all connections but those of listeners."""
         await self._pool.disconnect()
 
     async def call(self, *command: Argument) -> Any:
@@ -118,10 +118,9 @@ class RedisClient:
         """What the server tells about itself just now."""
         return Server(await self.call("INFO", "server"))
 
-    def make_connection(self) -> AbstractConnection:
+    def make_connection(self) -> Any:
         """A connection of its own, not connected yet."""
-        connection: AbstractConnection = self._pool.make_connection()
-        return connection
+        return self._pool.make_connection()
 
     async def _introduce(self, connection: AbstractConnection) -> None:
         await connection.on_connect()
@@ -137,8 +136,11 @@ class RedisClient:
             self._paused_until = now + PAUSE
         connection = None
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(self._timeout):
                 connection = await self._pool.get_connection()
+                if not _is_quiet(connection):
+                    await connection.disconnect(nowait=True)
+                    await connection.connect()
                 reply = await self._exchange(connection, command, script, epoch)
         except ResponseError as error:
             self._paused_until = 0.0
@@ -167,3 +169,13 @@ class RedisClient:
                 raise
             await connection.send_command("EVAL", script.text, *command[2:])
             return await connection.read_response()
+
+
+def _is_quiet(connection: Any) -> bool:
+    """Whether nothing came in while nobody asked; what comes then is the end of the connection.
+
+    The pool asks the event loop, which may not have come to look at the socket yet; this asks the socket.
+    """
+    poll = select.poll()
+    poll.register(connection._writer.get_extra_info("socket").fileno(), select.POLLIN)  # noqa: SLF001 - not told else
+    return not poll.poll(0)

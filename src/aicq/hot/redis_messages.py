@@ -7,7 +7,8 @@ is gone, or no longer has the word; so whatever a search finds there is compared
 # ruff: noqa: D102 - what the methods promise stands in hot/base.py
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
 
@@ -187,9 +188,9 @@ class _Words:
             self.numbers[word].append(number)
         self.references += 2 * len(words)
 
-    def change(self, number: int, old: Set[str], new: Sequence[str]) -> None:
+    def change(self, number: int, old: AbstractSet[str], new: Sequence[str]) -> None:
         self.add(number, new)
-        for word in old.difference(new):
+        for word in old - set(new):
             self.numbers[word].append(-number)
 
     def packed(self) -> list[object]:

@@ -1,7 +1,7 @@
 """The words a message is found by, made once for both stores, so that their hits are the same.
 
-Text is folded (NFKC, case), then cut into words of letters, digits and underscores. There are no stop-words, so whatever
-was written is found:
+Text is folded (NFKC, case), then cut into words of letters, digits and underscores. There are no stop-words, so
+whatever was written is found:
 
 *   A word has at most 64 characters; of a longer one the first 64 count, in messages and queries alike.
 *   An identifier such as `foo_bar`, `ERR-42` or `a.b.c` is one word, and its parts are words too; a query asks only for

@@ -131,7 +131,12 @@ async def test_a_revision_changes_what_is_held(hot_store: HotStore) -> None:
     await hot_store.messages.revise(room.id, public=True, changes=changed)
     assert await entries_of(hot_store, room) == [changed[0].wire, changed[1].wire]
     for scope in (None, room):
-        assert [len(await found(hot_store, word, scope)) for word in ("alpha", "beta", "gamma", "delta")] == [0, 0, 1, 0]
+        assert [len(await found(hot_store, word, scope)) for word in ("alpha", "beta", "gamma", "delta")] == [
+            0,
+            0,
+            1,
+            0,
+        ]
 
 
 async def test_a_revision_of_an_unknown_room_or_of_nothing_does_nothing(hot_store: HotStore) -> None:

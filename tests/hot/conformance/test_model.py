@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aicq.hot.base import HOT_WINDOW, HotStore, Page, PageQuery
@@ -78,6 +78,7 @@ def query_of(room: LoggedRoom, direction: str, bound: int | str, limit: int) -> 
     return make[direction]()
 
 
+@settings(max_examples=200)
 @given(steps, queries)
 async def test_whatever_happens_the_pages_are_the_models(
     hot_store: HotStore, steps: list[tuple[str, object]], queries: list[tuple[str, int | str, int]]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aicq.hot.base import HotStore, Page, PageQuery
+from aicq.hot.base import Entry, HotStore, Page, PageQuery, Run
 from tests.hot.logged import NOW, LoggedRoom, message_id, read
 
 BEGINNING = "0" * 26
@@ -98,11 +98,10 @@ async def test_entries_keep_every_byte(hot_store: HotStore) -> None:
 
 async def test_positions_beyond_32_bits_are_told(hot_store: HotStore) -> None:
     room = LoggedRoom()
-    room.fill(2)
     at = (1 << 40) - 2
-    entries = [type(entry)(message_id(NOW, at + n), b"") for n, entry in enumerate(room.entries)]
-    entries = [type(entry)(entry.id, room.wire(entry.id, "far"), ["far"]) for entry in entries]
-    assert await hot_store.messages.append([type(room.run())(room.id, True, entries)], now=NOW) == [at + 1]
+    ids = [message_id(NOW, at), message_id(NOW, at + 1)]
+    entries = [Entry(each, room.wire(each, "far"), ["far"]) for each in ids]
+    assert await hot_store.messages.append([Run(room.id, public=True, entries=entries)], now=NOW) == [at + 1]
     page = (await read(hot_store, PageQuery(room.id, 1)))[0]
     assert page is not None
     assert (page.first, page.last) == (at, at + 1)

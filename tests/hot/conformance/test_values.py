@@ -78,7 +78,21 @@ async def test_a_delete_tells_how_many_were_there(hot_store: HotStore) -> None:
 
 
 async def test_keys_are_listed_by_prefix_and_sorted(hot_store: HotStore) -> None:
-    names = ["s:a%b", "s:a_b", "s:a*b", "s:a?b", "s:a[b]", "s:a\\b", "s:ab", "s:a", "s:日", "s:\U0001f600", "t:a", "s", "S:a"]
+    names = [
+        "s:a%b",
+        "s:a_b",
+        "s:a*b",
+        "s:a?b",
+        "s:a[b]",
+        "s:a\\b",
+        "s:ab",
+        "s:a",
+        "s:日",
+        "s:\U0001f600",
+        "t:a",
+        "s",
+        "S:a",
+    ]
     for name in names:
         await hot_store.values.set(name, b"", expires=LATER)
     for prefix in ("", "s:", "s:a", "s:a%", "s:a_", "s:a*", "s:a?", "s:a[", "s:a\\", "s:日", "s:a%b", "u"):
