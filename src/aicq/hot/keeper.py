@@ -33,6 +33,9 @@ LOOK_EVERY = 1.0
 CHECK_EVERY = 15.0
 """Seconds between two looks while all is well."""
 
+LOOK_OVER_EVERY = 60.0
+"""Seconds between two looks for holes that nobody noticed: what a lost commit stored after all, or a lost worker."""
+
 
 class HotRoom(msgspec.Struct, frozen=True):
     """A room that was active within the hot window.
@@ -40,11 +43,13 @@ class HotRoom(msgspec.Struct, frozen=True):
     Args:
         id: The room.
         public: Whether anybody may find its messages.
+        first: The position of its oldest entry within that time.
         last: The position of its newest entry.
     """
 
     id: UUID
     public: bool
+    first: int
     last: int
 
 
@@ -89,7 +94,7 @@ class Keeper:
         self._hot = hot
         self._log: Log | None = None
         self._trouble = asyncio.Event()
-        self._refilling: asyncio.Task[None] | None = None
+        self._looked_over = 0.0
         self.complete = False
         """Whether the store holds the whole hot window, as far as this process knows."""
 
@@ -117,18 +122,19 @@ class Keeper:
 
     async def _run(self) -> None:
         while True:
+            # What is noticed from here on is looked after in the next turn.
+            self._trouble.clear()
             try:
                 await self._adopt()
-                if not self.complete:
-                    await self._fill()
+                await (self._look_over() if self.complete else self._fill())
             except HotStoreUnavailable:
                 self.complete = False
             except HotStoreStale:
+                self.complete = False
                 continue
             except Exception as error:
                 self.complete = False
                 log.warning("hot store not in order", error=type(error).__name__, exc_info=error)
-            self._trouble.clear()
             if not self.complete:
                 await asyncio.sleep(LOOK_EVERY)
                 continue
@@ -149,6 +155,7 @@ class Keeper:
             row = await self._row()
             if row is not None and row["active"] == self._hot.kind and row["epoch"] == probe.epoch:
                 self._hot.epoch = row["epoch"]
+                self.complete = False
                 return
             epoch = (row["epoch"] if row else 0) + 1
             log.info("hot store begins an epoch", store=self._hot.kind, epoch=epoch)
@@ -165,22 +172,29 @@ class Keeper:
     async def _fill(self) -> None:
         """Makes the store hold the whole hot window: closes what is missing above, adds what is missing below."""
         async with self._locked() as connection:
-            row = await self._row()
-            was_complete = bool(row and row["complete"])
-            if self._log is not None:
-                rooms = await self._log.hot_rooms(since=now_ms() - HOT_WINDOW)
-                for start in range(0, len(rooms), CHUNK):
-                    await self._fill_rooms(rooms[start : start + CHUNK], all_below=not was_complete)
+            await self._fill_rooms(since=now_ms() - HOT_WINDOW)
             await connection.execute("UPDATE hot_store SET complete = true WHERE epoch = $1", self._hot.epoch)
-        self.complete = True
+        self._looked_over = asyncio.get_running_loop().time()
+        self.complete = not self._trouble.is_set()
 
-    async def _fill_rooms(self, rooms: Sequence[HotRoom], *, all_below: bool) -> None:
-        pages = await self._hot.messages.pages([PageQuery(room.id, limit=1) for room in rooms], now=now_ms())
-        for room, page in zip(rooms, pages, strict=True):
-            if page is not None and page.last < room.last:
-                await self.catch_up(room.id, held=page.last)
-            if page is None or all_below:
-                await self._fill_below(room)
+    async def _look_over(self) -> None:
+        """Fills, now and then, the rooms that were active of late."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_over < LOOK_OVER_EVERY:
+            return
+        self._looked_over = now
+        await self._fill_rooms(since=now_ms() - round(2 * LOOK_OVER_EVERY * 1000))
+
+    async def _fill_rooms(self, *, since: int) -> None:
+        rooms = await self._log.hot_rooms(since=since) if self._log is not None else []
+        for start in range(0, len(rooms), CHUNK):
+            some = rooms[start : start + CHUNK]
+            pages = await self._hot.messages.pages([PageQuery(room.id, limit=1) for room in some], now=now_ms())
+            for room, page in zip(some, pages, strict=True):
+                if page is not None and page.last < room.last:
+                    await self.catch_up(room.id, held=page.last)
+                if page is None or page.first > room.first:
+                    await self.fill_below(room.id, public=room.public)
 
     async def catch_up(self, room_id: UUID, *, held: int) -> None:
         """Appends to the store what the log has above `held`, the last position of the room's span."""
@@ -192,19 +206,19 @@ class Keeper:
             if held <= before:
                 return
 
-    async def _fill_below(self, room: HotRoom) -> None:
-        assert self._log is not None  # noqa: S101 - the only caller has looked
-        while True:
-            page = (await self._hot.messages.pages([PageQuery(room.id, limit=1)], now=now_ms()))[0]
+    async def fill_below(self, room_id: UUID, *, public: bool) -> None:
+        """Adds to the store what the log has below the room's span, or all of it if there is none."""
+        while self._log is not None:
+            page = (await self._hot.messages.pages([PageQuery(room_id, limit=1)], now=now_ms()))[0]
             since = now_ms() - HOT_WINDOW
-            chunk = await self._log.below(room.id, page.first if page else None, since=since, limit=CHUNK)
+            chunk = await self._log.below(room_id, page.first if page else None, since=since, limit=CHUNK)
             if chunk.run is None:
                 return
             if await self._hot.messages.prepend(chunk.run, now=now_ms()):
                 # An edit or a delete that was committed since the chunk was read found nothing to change in the store.
-                changes = await self._log.changes(room.id, above=chunk.as_of)
+                changes = await self._log.changes(room_id, above=chunk.as_of)
                 if changes:
-                    await self._hot.messages.revise(room.id, public=room.public, changes=changes)
+                    await self._hot.messages.revise(room_id, public=public, changes=changes)
                 if len(chunk.run.entries) < CHUNK:
                     return
 

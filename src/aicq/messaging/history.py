@@ -9,7 +9,7 @@ import asyncpg
 from aicq.clock import to_ms
 from aicq.hot.base import Change, Entry, Run
 from aicq.hot.keeper import Chunk, HotRoom
-from aicq.ids import milliseconds, to_ulid
+from aicq.ids import first_id_at, milliseconds, to_ulid
 from aicq.messaging.wire import WireMessage, encode, message_entry, stub, stub_entry
 
 PAGE_BEFORE = """
@@ -24,7 +24,13 @@ WHERE room_id = $1 AND id > $2 AND seq > $3 AND entry = 'message' AND deleted_at
 ORDER BY id LIMIT $4
 """
 
-HOT_ROOMS = "SELECT id, NOT is_private AS public, last_seq FROM rooms WHERE last_active_at > $1 AND last_seq > 0"
+HOT_ROOMS = """
+SELECT r.id, NOT r.is_private AS public, f.seq AS first_seq, r.last_seq
+FROM rooms r CROSS JOIN LATERAL (
+    SELECT seq FROM messages WHERE room_id = r.id AND id >= $2 ORDER BY id LIMIT 1
+) f
+WHERE r.last_active_at > $1
+"""
 
 RUN_COLUMNS = """
 SELECT m.seq, m.id, m.entry, m.author_id, m.body, m.parent_id, m.signature, m.edited_at, m.deleted_at,
@@ -38,7 +44,12 @@ LEFT JOIN messages t ON t.room_id = m.room_id AND t.id = m.target_id
 
 RUN_ABOVE = f"{RUN_COLUMNS} WHERE r.id = $1 AND m.seq > $2 ORDER BY m.seq LIMIT $3"
 
-RUN_BELOW = f"{RUN_COLUMNS} WHERE r.id = $1 AND m.seq < $2 AND m.created_at > $3 ORDER BY m.seq DESC LIMIT $4"
+# The lower bound is a position, found by one look at an index: of a room with a long past nothing else is read.
+RUN_BELOW = f"""{RUN_COLUMNS}
+WHERE r.id = $1 AND m.seq < $2
+    AND m.seq >= (SELECT seq FROM messages WHERE room_id = $1 AND id >= $3 ORDER BY id LIMIT 1)
+ORDER BY m.seq DESC LIMIT $4
+"""  # noqa: S608 - static text
 
 CHANGES = f"{RUN_COLUMNS} WHERE r.id = $1 AND m.seq > $2 AND m.entry <> 'message' ORDER BY m.seq"
 
@@ -76,8 +87,8 @@ class History:
 
     async def hot_rooms(self, *, since: int) -> Sequence[HotRoom]:
         """Rooms with entries newer than that time."""
-        rows = await self._pool.fetch(HOT_ROOMS, from_ms(since))
-        return [HotRoom(row["id"], row["public"], row["last_seq"]) for row in rows]
+        rows = await self._pool.fetch(HOT_ROOMS, from_ms(since), first_id_at(since + 1))
+        return [HotRoom(row["id"], row["public"], row["first_seq"], row["last_seq"]) for row in rows]
 
     async def above(self, room_id: UUID, position: int, *, limit: int) -> Chunk:
         """The oldest entries above a position."""
@@ -86,7 +97,7 @@ class History:
     async def below(self, room_id: UUID, position: int | None, *, since: int, limit: int) -> Chunk:
         """The newest entries below a position, or at all, that are newer than that time."""
         bound = NO_BOUND if position is None else position
-        rows = await self._pool.fetch(RUN_BELOW, room_id, bound, from_ms(since), limit)
+        rows = await self._pool.fetch(RUN_BELOW, room_id, bound, first_id_at(since + 1), limit)
         return chunk_of(room_id, rows[::-1])
 
     async def changes(self, room_id: UUID, *, above: int) -> Sequence[Change]:

@@ -7,13 +7,16 @@ import structlog
 
 from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable
-from aicq.hot.base import Change, Entry, HotStore, HotStoreStale, Run
+from aicq.hot.base import Change, Entry, HotStore, HotStoreStale, PageQuery, Run
 from aicq.hot.keeper import Keeper
 from aicq.ids import from_ulid, position, to_ulid
 from aicq.messaging.log import Stored
 from aicq.messaging.wire import WireMessage, message_entry, stub, stub_entry
 
 log = structlog.get_logger("aicq.log")
+
+FORGET_EVERY = 3_600_000
+"""Milliseconds after which it is looked at again where rooms begin: a span may have expired as a whole since."""
 
 
 class Publisher:
@@ -29,6 +32,9 @@ class Publisher:
         self._keeper = keeper
         self._moved: set[str] = set()
         self._waker: asyncio.Task[None] | None = None
+        self._begun: set[UUID] = set()
+        self._begun_in = 0
+        self._begun_since = 0
 
     async def publish(self, stored: list[Stored]) -> list[None]:
         """Appends to the hot store and wakes readers. Never fails: readers take the log where the store has a hole."""
@@ -53,6 +59,24 @@ class Publisher:
             # Another worker's entries are committed but not here yet: take them from the log rather than wait.
             if last < position_of(run.entries[-1]):
                 await self._keeper.catch_up(run.room_id, held=last)
+        await self._complete_beginnings(runs)
+
+    async def _complete_beginnings(self, runs: list[Run]) -> None:
+        """Sees to it that rooms which this process appends to for the first time begin where the log does.
+
+        Of workers that begin a room's span together the fastest sets where it begins, be it amid their positions.
+        """
+        now = now_ms()
+        if self._begun_in != self._hot.epoch or now - self._begun_since > FORGET_EVERY:
+            self._begun, self._begun_in, self._begun_since = set(), self._hot.epoch, now
+        new = [run for run in runs if run.room_id not in self._begun]
+        if not new:
+            return
+        pages = await self._hot.messages.pages([PageQuery(run.room_id, limit=1) for run in new], now=now)
+        for run, page in zip(new, pages, strict=True):
+            if page is None or page.first > 1:
+                await self._keeper.fill_below(run.room_id, public=run.public)
+            self._begun.add(run.room_id)
 
     def _wake(self, room_ids: set[str]) -> None:
         self._moved |= room_ids
