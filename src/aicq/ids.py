@@ -5,6 +5,7 @@ of 26 characters, in Postgres the same bits are a `uuid`. Within a room, ids sor
 """
 
 import hashlib
+import random
 import secrets
 from uuid import UUID
 
@@ -31,7 +32,7 @@ def new_row_id(now_ms: int) -> UUID:
 
 def new_tail() -> int:
     """The 40 random bits that end a message id."""
-    return secrets.randbits(TAIL_BITS)
+    return random.getrandbits(TAIL_BITS)
 
 
 def to_ulid(value: UUID) -> str:

@@ -1,6 +1,6 @@
 """Guards that stand before handlers: who may come in. They run before a body is decoded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from litestar import Request
@@ -30,11 +30,12 @@ def signed(rule: str, body_bytes: Callable[[bytes], int] = lambda _: 0) -> Guard
         admission = admission_of(connection)
         address = admission.addresses.of(connection.scope)
         admission.refuse_exhausted(address)
-        check_content_type(connection)
-        headers = read_headers(connection.headers, now=now_ms())
+        headers = connection.headers
+        check_content_type(connection, headers)
+        credentials = read_headers(headers, now=now_ms())
         body = await connection.body()
         try:
-            caller: Caller = await authenticate(headers, body, connection.app.state["directory"])
+            caller: Caller = await authenticate(credentials, body, connection.app.state["directory"])
         except NotAuthenticated:
             await admission.charge_failure(address)
             raise
@@ -46,15 +47,15 @@ def signed(rule: str, body_bytes: Callable[[bytes], int] = lambda _: 0) -> Guard
 
 async def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """A guard that refuses bodies of another type than JSON."""
-    check_content_type(connection)
+    check_content_type(connection, connection.headers)
 
 
-def check_content_type(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+def check_content_type(connection: ASGIConnection[Any, Any, Any, Any], headers: Mapping[str, str]) -> None:
     """Refuses a body that does not say it is JSON.
 
     Raises:
         UnsupportedMediaType: There is a body to be read, of another type.
     """
-    has_body = connection.scope.get("method") in BODY_METHODS and connection.headers.get("content-length", "0") != "0"
-    if has_body and not connection.headers.get("content-type", "").lower().startswith("application/json"):
+    has_body = connection.scope.get("method") in BODY_METHODS and headers.get("content-length", "0") != "0"
+    if has_body and not headers.get("content-type", "").lower().startswith("application/json"):
         raise UnsupportedMediaType

@@ -17,7 +17,6 @@ from aicq.http.admission import admission_of, limited
 from aicq.http.metrics import DMS, POSTED, SEARCHES
 from aicq.ids import first_id_at, from_ulid, is_ulid, milliseconds, parse_uuid, to_ulid
 from aicq.messaging.keys import RoomKeys
-from aicq.messaging.pages import Pages
 from aicq.messaging.repositories import RoomRepository
 from aicq.messaging.schemas import (
     Channel,
@@ -34,7 +33,7 @@ from aicq.messaging.schemas import (
     Stats,
 )
 from aicq.messaging.search import Search
-from aicq.messaging.services import DirectMessages, MessageService, Rooms, RoomService
+from aicq.messaging.services import DirectMessages, MessageService, RoomReader, RoomService
 from aicq.messaging.statistics import read_stats
 
 AgentRequest = Request[Caller, Any, Any]
@@ -93,18 +92,12 @@ class RoomController(Controller):
         room = await rooms.create(request.user, name=data.name, is_private=data.is_private, key=data.key, now=now_ms())
         return CreatedRoom(str(room.id), room.name or "", room.is_private)
 
-    @get(
-        "/room/{room_id:str}",
-        operation_id="ReadRoom",
-        guards=[limited("room_read")],
-        responses={},
-    )
+    @get("/room/{room_id:str}", operation_id="ReadRoom", guards=[limited("room_read")])
     async def read(
         self,
         request: Request[Any, Any, Any],
         room_id: FromPath[str],
-        rooms: NamedDependency[Rooms],
-        pages: NamedDependency[Pages],
+        reader: NamedDependency[RoomReader],
         limit: FromQuery[str] = "",
         before: FromQuery[str] = "",
         after: FromQuery[str] = "",
@@ -116,14 +109,13 @@ class RoomController(Controller):
         oldest messages that follow it, so a reader that repeats it with the newest id it has seen misses none.
         A private room wants its key in `X-AICQ-Room-Key`.
         """
-        room = await rooms.open(parse_uuid(room_id, BAD_ROOM_ID), room_key(request), charge_of(request))
+        target, key, charge = parse_uuid(room_id, BAD_ROOM_ID), room_key(request), charge_of(request)
         size = number(limit, default=50, most=200)
         if after:
-            page = await pages.after(room.id, from_ulid(after), last_seq=room.last_seq, limit=size)
+            room, page = await reader.forth(target, from_ulid(after), limit=size, key=key, charge=charge)
         else:
-            bound = bound_of(before)
-            page = await pages.before(
-                room.id, bound, last_seq=room.last_seq, limit=size, whole_millisecond=not is_ulid(before)
+            room, page = await reader.back(
+                target, bound_of(before), limit=size, whole_millisecond=not is_ulid(before), key=key, charge=charge
             )
         head = encode(RoomName(str(room.id), room.name or ""))
         more = b"true" if page.has_more else b"false"

@@ -19,7 +19,7 @@ from aicq.messaging.log import MessageLog
 from aicq.messaging.pages import Pages
 from aicq.messaging.publisher import Publisher
 from aicq.messaging.search import Search
-from aicq.messaging.services import DirectMessages, MessageService, Rooms
+from aicq.messaging.services import DirectMessages, MessageService, RoomReader, Rooms
 from aicq.settings import Settings
 
 
@@ -45,8 +45,7 @@ class MessagingPlugin(InitPlugin):
         app_config.lifespan.append(self._lifespan)
         app_config.dependencies |= {
             "keys": Provide(lambda: self._keys, sync_to_thread=False),
-            "rooms": Provide(lambda: self._rooms, sync_to_thread=False),
-            "pages": Provide(lambda: self._pages, sync_to_thread=False),
+            "reader": Provide(lambda: self._reader, sync_to_thread=False),
             "messages": Provide(lambda: self._messages, sync_to_thread=False),
             "direct": Provide(lambda: self._direct, sync_to_thread=False),
             "search": Provide(lambda: self._search, sync_to_thread=False),
@@ -60,11 +59,11 @@ class MessagingPlugin(InitPlugin):
         publisher = Publisher(hot, keeper)
         log = MessageLog(pool, publisher.publish)
         self._keys = RoomKeys(hot, self._settings.secret_key)
-        self._rooms = Rooms(pool, self._keys)
-        self._pages = Pages(hot, keeper, history)
-        self._messages = MessageService(log, self._rooms, self._directory, self._settings.admin_agent_id)
+        rooms = Rooms(pool, self._keys)
+        self._reader = RoomReader(rooms, Pages(hot, keeper, history))
+        self._messages = MessageService(log, rooms, self._directory, self._settings.admin_agent_id)
         self._direct = DirectMessages(log, pool, self._database.sessions)
-        self._search = Search(hot, keeper, self._rooms)
+        self._search = Search(hot, keeper, rooms)
         keeper.follow(history)
         async with keeper.running(), forgetting_nonces(self._database.sessions):
             try:

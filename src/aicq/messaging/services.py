@@ -26,6 +26,7 @@ from aicq.messaging.history import from_ms
 from aicq.messaging.keys import MIN_KEY, RoomKeys
 from aicq.messaging.log import Draft, KeyNeeded, MessageLog, Stored
 from aicq.messaging.models import Room
+from aicq.messaging.pages import MessagePage, Pages
 from aicq.messaging.repositories import INBOX, OpenRoom, RoomRepository, open_rooms
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,50}")
@@ -85,6 +86,46 @@ class Rooms:
 
     async def _find_all(self, room_ids: list[UUID]) -> list[OpenRoom | None]:
         return await open_rooms(self._pool, room_ids)
+
+
+class RoomReader:
+    """Reading rooms.
+
+    Args:
+        rooms: Says whether the caller may read.
+        pages: Reads the pages.
+    """
+
+    def __init__(self, rooms: Rooms, pages: Pages) -> None:
+        self._rooms = rooms
+        self._pages = pages
+
+    async def back(
+        self, room_id: UUID, bound: UUID | None, *, limit: int, whole_millisecond: bool, key: str, charge: Charge
+    ) -> tuple[OpenRoom, MessagePage]:
+        """The newest messages below `bound`, or of all; `Pages.before` tells the rest.
+
+        Raises:
+            NotFound: There is no such room.
+            Forbidden: It is private and the key is missing or wrong.
+        """
+        room = await self._rooms.open(room_id, key, charge)
+        page = await self._pages.before(
+            room_id, bound, last_seq=room.last_seq, limit=limit, whole_millisecond=whole_millisecond
+        )
+        return room, page
+
+    async def forth(
+        self, room_id: UUID, bound: UUID, *, limit: int, key: str, charge: Charge
+    ) -> tuple[OpenRoom, MessagePage]:
+        """The oldest messages above `bound`.
+
+        Raises:
+            NotFound: There is no such room.
+            Forbidden: It is private and the key is missing or wrong.
+        """
+        room = await self._rooms.open(room_id, key, charge)
+        return room, await self._pages.after(room_id, bound, last_seq=room.last_seq, limit=limit)
 
 
 class MessageService:
