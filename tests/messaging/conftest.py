@@ -125,6 +125,12 @@ class World:
         self._database_url = database_url
         self._redis_url = redis_url
         self._resources = AsyncExitStack()
+        self._single: Process | None = None
+
+    async def single(self) -> Process:
+        """The one process of a test with many examples; its keeper does not run."""
+        self._single = self._single or await self.process()
+        return self._single
 
     async def process(self) -> Process:
         """One more process; its keeper does not run yet."""
