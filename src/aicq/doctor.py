@@ -25,6 +25,9 @@ OLDEST_REDIS = (6, 2)
 
 PAGE = 500
 
+TIMEOUT = 2.0
+"""Seconds that Redis gets to answer; nobody waits for a doctor."""
+
 ID_IN_WIRE = slice(7, 33)
 """Where the wire form of an entry holds its id: `{"id":"` comes before it."""
 
@@ -121,7 +124,7 @@ async def _look_at_hot_store(settings: Settings, database_url: str) -> list[Find
 
 async def look_at_redis(redis_url: str, *, demanded: bool) -> list[Finding]:
     """Version, and what the server does when its memory is full."""
-    client = RedisClient(redis_url)
+    client = RedisClient(redis_url, timeout=TIMEOUT)
     try:
         version = (await client.server()).version
         memory = (await client.call("INFO", "memory")).decode()
