@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import subprocess
+import re
 import sys
 from collections.abc import Iterator
 
@@ -12,15 +12,19 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from aicq.app import metadata
-from aicq.db.engine import sqlalchemy_url
+from aicq.db.engine import create_engine
 from aicq.db.migrate import downgrade, upgrade
 from tests.project.catalog import snapshot
 from tests.servers import ROOT, Databases
 
 MIGRATIONS = ROOT / "migrations"
+
+WAITING = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 COMPARED = ("table ", "relation ", "constraint ", "index ", "type ")
 """What models declare; functions, triggers and extensions stand in migrations alone."""
@@ -57,8 +61,30 @@ async def execute(url: str, statement: str) -> None:
         await connection.close()
 
 
+async def migrate_at_once(url: str, *, processes: int) -> list[tuple[int | None, str]]:
+    """Has processes wait for the migrations' lock, then lets them go; their exit codes and what they said."""
+    key = re.findall(r"^MIGRATION_LOCK = ([\d_]+)$", (MIGRATIONS / "env.py").read_text(), re.MULTILINE)[0]
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"SELECT pg_advisory_lock({key})")
+        started = [await start_alembic(url) for _ in range(processes)]
+        async with asyncio.timeout(60):
+            while await connection.fetchval(WAITING) < processes:  # noqa: ASYNC110 - they are other processes
+                await asyncio.sleep(0.05)
+        assert not await connection.fetchval("SELECT to_regclass('alembic_version')")
+    finally:
+        await connection.close()
+    return [(process.returncode, told.decode()) for process in started for _, told in [await process.communicate()]]
+
+
+async def start_alembic(url: str) -> asyncio.subprocess.Process:
+    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
+    environment = {**os.environ, "DATABASE_URL": url}
+    return await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE)
+
+
 async def create_from_models(url: str) -> None:
-    engine = create_async_engine(sqlalchemy_url(url))
+    engine = create_engine(url, name="test")
     try:
         async with engine.begin() as connection:
             await connection.execute(text("CREATE EXTENSION vector"))
@@ -106,12 +132,9 @@ def test_rows_do_not_keep_a_step_from_going_down(empty: str) -> None:
     assert "relation agents" not in snapshot(empty)
 
 
-def test_three_processes_at_once_migrate_once(empty: str) -> None:
-    environment = {**os.environ, "DATABASE_URL": empty}
-    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
-    started = [subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) for _ in range(3)]
-    told = [process.communicate(timeout=60)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0], told
+def test_three_processes_at_once_migrate_one_after_the_other(empty: str) -> None:
+    told = asyncio.run(migrate_at_once(empty, processes=3))
+    assert [code for code, _ in told] == [0, 0, 0], told
     assert snapshot(empty)["relation messages"] == "r p"
 
 
