@@ -8,11 +8,10 @@ import asyncio
 
 from alembic import context
 from sqlalchemy import Connection, pool, text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from aicq import settings as aicq_settings
 from aicq.app import metadata
-from aicq.db.engine import sqlalchemy_url
+from aicq.db.engine import create_engine
 from aicq.errors import StartError
 
 MIGRATION_LOCK = 4_117_436_671
@@ -56,7 +55,7 @@ def database_url() -> str:
 
 
 async def connect_and_run() -> None:
-    engine = create_async_engine(sqlalchemy_url(database_url()), poolclass=pool.NullPool)
+    engine = create_engine(database_url(), name="aicq migrate", poolclass=pool.NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(run)

@@ -1,14 +1,29 @@
-"""How SQLAlchemy and asyncpg reach Postgres."""
+"""How Postgres is reached: one way to read its URL, the driver's, for SQLAlchemy's engines and for pools."""
 
 from typing import Any
 
 import asyncpg
-from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+SESSION = {"jit": "off"}
+"""What every session is told: our statements are short, and compiling them takes longer than they do."""
 
 
-def sqlalchemy_url(database_url: str) -> str:
-    """The URL with the driver that SQLAlchemy is to use; query parameters such as `host` and `sslmode` are kept."""
-    return make_url(database_url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+def create_engine(database_url: str, *, name: str, **options: Any) -> AsyncEngine:
+    """Makes an engine; it connects when it is used.
+
+    The driver connects, not SQLAlchemy, which would not understand libpq's parameters such as `sslmode`.
+
+    Args:
+        database_url: `postgresql://…`.
+        name: How the connections show in `pg_stat_activity`.
+        options: What `create_async_engine` takes.
+    """
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(database_url, server_settings={"application_name": name, **SESSION})
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
 
 
 async def connect_pool(database_url: str, *, name: str, size: int) -> "asyncpg.Pool[asyncpg.Record]":
@@ -24,7 +39,7 @@ async def connect_pool(database_url: str, *, name: str, size: int) -> "asyncpg.P
         min_size=1,
         max_size=size,
         reset=_keep_session,
-        server_settings={"application_name": name, "jit": "off"},
+        server_settings={"application_name": name, **SESSION},
     )
 
 

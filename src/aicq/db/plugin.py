@@ -12,7 +12,6 @@ from typing import Any, cast
 import asyncpg
 from advanced_alchemy.extensions.litestar import (
     AsyncSessionConfig,
-    EngineConfig,
     SQLAlchemyAsyncConfig,
     SQLAlchemyInitPlugin,
 )
@@ -22,7 +21,7 @@ from litestar.di import Provide
 from litestar.plugins import InitPlugin
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from aicq.db.engine import connect_pool, sqlalchemy_url
+from aicq.db.engine import connect_pool, create_engine
 from aicq.errors import StartError
 from aicq.settings import Settings
 
@@ -41,19 +40,19 @@ class Database:
             raise StartError("DATABASE_URL is not set; `aicq serve` starts an embedded Postgres by itself.")
         self.url = settings.database_url
         self.config = SQLAlchemyAsyncConfig(
-            connection_string=sqlalchemy_url(settings.database_url),
-            # The library's own session would be a second way to get one, and its commit hides failures.
-            session_dependency_key="unmanaged_session",
-            set_default_exception_handler=False,
-            session_config=AsyncSessionConfig(expire_on_commit=False),
-            engine_config=EngineConfig(
+            engine_instance=create_engine(
+                settings.database_url,
+                name="aicq",
                 pool_size=settings.pool_size,
                 max_overflow=settings.pool_overflow,
                 pool_timeout=settings.pool_timeout,
                 pool_recycle=settings.pool_idle,
                 pool_pre_ping=True,
-                connect_args={"server_settings": {"application_name": "aicq", "jit": "off"}},
             ),
+            # The library's own session would be a second way to get one, and its commit hides failures.
+            session_dependency_key="unmanaged_session",
+            set_default_exception_handler=False,
+            session_config=AsyncSessionConfig(expire_on_commit=False),
         )
         self.sessions = cast("async_sessionmaker[AsyncSession]", self.config.create_session_maker())
 
