@@ -30,7 +30,8 @@ local function look(quota)
     local state = { time = now, used = 0, sum = 0 }
     local last = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
     if last[1] then
-        state.time = math.max(now, tonumber(last[2]))
+        state.last = tonumber(last[2])
+        state.time = math.max(now, state.last)
         state.sum = sum_of(last[1])
         local counts = '(' .. string.format('%d', state.time - window)
         local first = redis.call('ZRANGEBYSCORE', key, counts, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
@@ -67,14 +68,20 @@ end
 
 local function take(quota, state)
     local key, window, cost = quota[1], quota[3], quota[4]
-    redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%d', state.time - window))
+    -- Once in a window is enough to drop what expired, and to give the key two windows to live.
+    local due = not state.oldest or math.floor(state.time / window) > math.floor(state.last / window)
+    if due then
+        redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%d', state.time - window))
+    end
     if not state.oldest then
         state.oldest, state.before, state.sum = state.time, 0, 0
     end
     state.used = state.used + cost
     state.sum = state.sum + cost
     redis.call('ZADD', key, string.format('%d', state.time), string.format('%016d:%d', state.sum, cost))
-    redis.call('PEXPIRE', key, window + 60000)
+    if due then
+        redis.call('PEXPIRE', key, 2 * window + 60000)
+    end
 end
 
 local function decide(charge)

@@ -1,15 +1,15 @@
 -- Looks at some messages that hold the rarest of the words, newest first.
 --
--- arguments: {rooms, room, keys, before, limit, looks, rarest, cursor score, cursor}
+-- arguments: {rooms, room, keys, before, before_id, limit, looks, rarest, cursor score, cursor}
 --   rooms   what stands before a room's id in its keys
 --   room    a room's id and its own word keys, or '' and the public ones
 --   keys    one per word
---   before  only later messages than this time
+--   before  only later messages than this time; before_id the same as the beginning of an id
 --   limit   the most hits to return; looks: the most messages to look at
 --   rarest  the number of the word to walk, 0 to choose it; the cursor is where the last call ended, '' at the beginning
 -- Returns {rarest, looked at, 1 if there are no more, cursor score, cursor, {room id, wire form}…}.
 
-local rooms, room, keys, before, limit, looks, rarest, score, cursor = unpack(arguments)
+local rooms, room, keys, before, before_id, limit, looks, rarest, score, cursor = unpack(arguments)
 
 if rarest == 0 then
     local fewest
@@ -30,14 +30,10 @@ if cursor ~= '' then
     start = rank and rank + 1 or redis.call('ZCOUNT', keys[rarest], '(' .. score, '+inf')
 end
 
-local walked = redis.call('ZREVRANGE', keys[rarest], start, start + looks, 'WITHSCORES')
-local members, scores = {}, {}
-for at = 1, #walked, 2 do
-    if tonumber(walked[at + 1]) <= tonumber(before) then
-        break
-    end
-    members[#members + 1] = walked[at]
-    scores[#scores + 1] = walked[at + 1]
+-- One more than asked for tells whether there are more. An id begins with its time, ten characters of it.
+local members = redis.call('ZREVRANGE', keys[rarest], start, start + looks)
+while #members > 0 and string.sub(members[#members], -26, -17) <= before_id do
+    members[#members] = nil
 end
 local ended = 1
 if #members > looks then
@@ -59,7 +55,7 @@ for number, key in ipairs(keys) do
     end
 end
 
-local answer = { rarest, #members, ended, scores[#members], members[#members] }
+local answer = { rarest, #members, ended, redis.call('ZSCORE', keys[rarest], members[#members]), members[#members] }
 local spans = {}
 for at, member in ipairs(members) do
     if not missed[at] then
@@ -69,7 +65,8 @@ for at, member in ipairs(members) do
             local public = redis.call('HGET', prefix .. ':span', 'public')
             spans[home] = public == '1' or room ~= '' and public ~= false
         end
-        local wire = spans[home] and wire_of(prefix .. ':messages', scores[at], string.sub(member, -26))
+        local time = spans[home] and redis.call('ZSCORE', keys[rarest], member)
+        local wire = time and wire_of(prefix .. ':messages', time, string.sub(member, -26))
         if wire and not is_stub(wire) then
             answer[#answer + 1] = { home, wire }
             if #answer - 5 == limit then
@@ -77,7 +74,7 @@ for at, member in ipairs(members) do
                 if at < #members then
                     answer[3] = 0
                 end
-                answer[4] = scores[at]
+                answer[4] = time
                 answer[5] = member
                 break
             end

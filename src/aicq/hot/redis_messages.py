@@ -30,6 +30,7 @@ from aicq.hot.base import (
 )
 from aicq.hot.redis_client import RedisClient, Script
 from aicq.hot.words import index_words
+from aicq.ids import first_id_at, to_ulid
 
 TTL = 26 * 3_600_000
 """Milliseconds after the last write that Redis drops a room or a word by itself."""
@@ -45,6 +46,7 @@ _APPEND = Script(_SHARED, "messages_append")
 _INDEX = Script(_SHARED, "messages_index")
 _PREPEND = Script(_SHARED, "messages_prepend")
 _REVISE = Script(_SHARED, "messages_revise")
+_FORGET = Script(_SHARED, "messages_forget")
 _GET = Script(_SHARED, "messages_get")
 _PAGES = Script(_SHARED, "messages_pages")
 _SEARCH = Script(_SHARED, "messages_search")
@@ -111,13 +113,16 @@ class RedisMessages(Messages):
         room = str(query.room_id) if query.room_id else ""
         prefix = keys.room_words(query.room_id) if query.room_id else keys.PUBLIC_WORDS
         word_keys = [prefix + word for word in query.words]
-        before = str(max(query.after, now - HOT_WINDOW))
+        before = max(query.after, now - HOT_WINDOW)
+        scope = [keys.ROOMS, room, word_keys, str(before), to_ulid(first_id_at(before))[:10]]
         wanted = set(query.words)
         hits: list[Hit] = []
         candidates, rarest, cursor, ended = query.candidates, 0, ("", ""), False
         while candidates > 0 and len(hits) < query.limit and not ended:
-            walk = [query.limit - len(hits), min(WALK, candidates), rarest, *cursor]
-            answer = await self._run(_SEARCH, [keys.ROOMS, room, word_keys, before, *walk])
+            missing = query.limit - len(hits)
+            # Of a single word nearly everything looked at is a hit.
+            looks = min(WALK, candidates, missing + 10 if len(word_keys) == 1 else WALK)
+            answer = await self._run(_SEARCH, [*scope, missing, looks, rarest, *cursor])
             rarest, looked, ended, *cursor_bytes = answer[:5]
             cursor = (cursor_bytes[0].decode(), cursor_bytes[1].decode())
             candidates -= looked
@@ -125,7 +130,7 @@ class RedisMessages(Messages):
         return Found(hits, truncated=not ended and len(hits) < query.limit)
 
     async def forget(self, room_id: UUID) -> None:
-        await self._client.call("UNLINK", keys.span(room_id), keys.messages(room_id))
+        await self._run(_FORGET, [keys.span(room_id), keys.messages(room_id)])
 
     async def _run(self, script: Script, arguments: list[object]) -> Any:
         return await self._client.run_in_epoch(script, self._epoch(), msgspec.msgpack.encode(arguments))

@@ -16,6 +16,7 @@ CALLS: dict[str, Call] = {
     "revise": lambda store, room: store.messages.revise(
         room.id, public=True, changes=[Change(room.entries[0].id, stub(room.entries[0].id))]
     ),
+    "forget": lambda store, room: store.messages.forget(room.id),
     "pages": lambda store, room: store.messages.pages([PageQuery(room.id, 10)], now=NOW),
     "search": lambda store, _room: store.messages.search(SearchQuery(["message"], 10), now=NOW),
     "search_in_room": lambda store, room: store.messages.search(SearchQuery(["message"], 10, room.id), now=NOW),

@@ -91,6 +91,17 @@ async def test_a_room_that_was_refilled_as_private_is_public_no_more(hot_store: 
     assert await texts(hot_store, "word", room=room) == ["word"]
 
 
+async def test_what_was_public_is_found_no_more_once_its_room_is_private(hot_store: HotStore) -> None:
+    room = LoggedRoom()
+    room.post("word before")
+    await hold(hot_store, room)
+    room.public = False
+    room.post("word after")
+    await hot_store.messages.append([room.run(2)], now=NOW)
+    assert await texts(hot_store, "word") == []
+    assert await texts(hot_store, "word", room=room) == ["word after", "word before"]
+
+
 async def test_refilled_messages_are_found(hot_store: HotStore) -> None:
     room = LoggedRoom()
     room.post("word one")

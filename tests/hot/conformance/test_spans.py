@@ -1,9 +1,11 @@
 """A room's span: one contiguous run of positions, extended at its ends and never with a hole."""
 
+import asyncio
 from uuid import uuid4
 
 from aicq.hot.base import HotStore, Page, PageQuery, Run
-from tests.hot.logged import HOUR, NOW, LoggedRoom, read_newest
+from tests.hot.conftest import World
+from tests.hot.logged import HOUR, NOW, LoggedRoom, read, read_newest
 
 
 async def test_the_first_run_begins_the_span_wherever_it_starts(hot_store: HotStore) -> None:
@@ -137,6 +139,33 @@ async def test_a_forgotten_room_is_unknown_until_it_is_filled_again(hot_store: H
 async def test_a_room_that_nobody_filled_is_unknown(hot_store: HotStore) -> None:
     assert await hot_store.messages.pages([PageQuery(uuid4(), 10)], now=NOW) == [None]
     await hot_store.messages.forget(uuid4())
+
+
+async def test_whoever_appends_in_whatever_order_a_reader_misses_nothing(world: World, hot_store: HotStore) -> None:
+    stores = [hot_store, await world.another(epoch=1)]
+    room = LoggedRoom()
+    room.fill(240)
+    await hot_store.messages.append([room.run(1, 1)], now=NOW)
+
+    async def append(number: int) -> None:
+        # Commits come in order, their appends do not; who finds a hole fills it.
+        first, last = 2 + number * 6, min(7 + number * 6, 240)
+        store = stores[number % 2]
+        [held] = await store.messages.append([room.run(first, last)], now=NOW)
+        if held < last:
+            assert await store.messages.append([room.run(held + 1, last)], now=NOW) >= [last]
+
+    async def follow() -> list[bytes]:
+        seen = room.wires(1, 1)
+        while len(seen) < 240:
+            [page] = await read(hot_store, PageQuery(room.id, 50, after=seen[-1][7:33].decode()))
+            assert page is not None
+            seen += page.entries
+        return seen
+
+    reader = asyncio.ensure_future(follow())
+    await asyncio.gather(*(append(number) for number in sorted(range(40), key=lambda number: number * 17 % 40)))
+    assert await reader == room.wires()
 
 
 async def test_runs_of_many_sizes_are_appended_in_one_call(hot_store: HotStore) -> None:
