@@ -23,8 +23,6 @@ from aicq.hot.plugin import HotStorePlugin
 
 PROBE_TIMEOUT = 1.0
 
-INSTANCE = f"{socket.gethostname()}:{os.getpid()}"
-
 
 class Check(msgspec.Struct, omit_defaults=True):
     """How one part is."""
@@ -155,7 +153,8 @@ def judge(postgres: Check, hot: Check, plugin: HotStorePlugin, region: str) -> H
         status="unhealthy" if postgres.status == "fail" else status,
         version=__version__,
         region=region,
-        instance=INSTANCE,
+        # Workers are forked from a parent that has imported this module, so the process is not known before.
+        instance=f"{socket.gethostname()}:{os.getpid()}",
         postgres="ok" if postgres.status == "pass" else "error",
         redis=redis,
         hot_store=kind,
