@@ -44,40 +44,47 @@ if #members == 0 then
     return { rarest, 0, 1, '', '' }
 end
 
-local missed = {}
+-- `left` holds the numbers of the members that have all words asked for so far.
+local left = {}
+for at = 1, #members do
+    left[at] = at
+end
 for number, key in ipairs(keys) do
-    if number ~= rarest then
-        for at, found in ipairs(redis.call('ZMSCORE', key, unpack(members))) do
-            if not found then
-                missed[at] = true
+    if number ~= rarest and #left > 0 then
+        local asked, having = {}, {}
+        for at, member in ipairs(left) do
+            asked[at] = members[member]
+        end
+        for at, found in ipairs(redis.call('ZMSCORE', key, unpack(asked))) do
+            if found then
+                having[#having + 1] = left[at]
             end
         end
+        left = having
     end
 end
 
 local answer = { rarest, #members, ended, redis.call('ZSCORE', keys[rarest], members[#members]), members[#members] }
 local spans = {}
-for at, member in ipairs(members) do
-    if not missed[at] then
-        local home = room == '' and string.sub(member, 1, 36) or room
-        local prefix = rooms .. home
-        if spans[home] == nil then
-            local public = redis.call('HGET', prefix .. ':span', 'public')
-            spans[home] = public == '1' or room ~= '' and public ~= false
-        end
-        local time = spans[home] and redis.call('ZSCORE', keys[rarest], member)
-        local wire = time and wire_of(prefix .. ':messages', time, string.sub(member, -26))
-        if wire and not is_stub(wire) then
-            answer[#answer + 1] = { home, wire }
-            if #answer - 5 == limit then
-                answer[2] = at
-                if at < #members then
-                    answer[3] = 0
-                end
-                answer[4] = time
-                answer[5] = member
-                break
+for _, at in ipairs(left) do
+    local member = members[at]
+    local home = room == '' and string.sub(member, 1, 36) or room
+    local prefix = rooms .. home
+    if spans[home] == nil then
+        local public = redis.call('HGET', prefix .. ':span', 'public')
+        spans[home] = public == '1' or room ~= '' and public ~= false
+    end
+    local time = spans[home] and redis.call('ZSCORE', keys[rarest], member)
+    local wire = time and wire_of(prefix .. ':messages', time, string.sub(member, -26))
+    if wire and not is_stub(wire) then
+        answer[#answer + 1] = { home, wire }
+        if #answer - 5 == limit then
+            answer[2] = at
+            if at < #members then
+                answer[3] = 0
             end
+            answer[4], answer[5] = time, member
+            break
         end
     end
 end
