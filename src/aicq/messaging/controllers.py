@@ -29,11 +29,10 @@ from aicq.messaging.schemas import (
     NewRoom,
     Posted,
     Results,
-    RoomName,
     Stats,
 )
 from aicq.messaging.search import Search
-from aicq.messaging.services import DirectMessages, MessageService, RoomReader, RoomService
+from aicq.messaging.services import DirectMessages, MessageService, PageRequest, RoomReader, RoomService
 from aicq.messaging.statistics import read_stats
 
 AgentRequest = Request[Caller, Any, Any]
@@ -41,7 +40,6 @@ AgentRequest = Request[Caller, Any, Any]
 BAD_ROOM_ID = "invalid room ID format"
 DIRECT_REQUEST_BYTES = 16_384
 
-encode = msgspec.json.Encoder().encode
 decode_new_message = msgspec.json.Decoder(NewMessage).decode
 
 
@@ -109,17 +107,14 @@ class RoomController(Controller):
         oldest messages that follow it, so a reader that repeats it with the newest id it has seen misses none.
         A private room wants its key in `X-AICQ-Room-Key`.
         """
-        target, key, charge = parse_uuid(room_id, BAD_ROOM_ID), room_key(request), charge_of(request)
-        size = number(limit, default=50, most=200)
-        if after:
-            room, page = await reader.forth(target, from_ulid(after), limit=size, key=key, charge=charge)
-        else:
-            room, page = await reader.back(
-                target, bound_of(before), limit=size, whole_millisecond=not is_ulid(before), key=key, charge=charge
-            )
-        head = encode(RoomName(str(room.id), room.name or ""))
-        more = b"true" if page.has_more else b"false"
-        content = b'{"room":%b,"messages":[%b],"has_more":%b}' % (head, b",".join(page.messages), more)
+        wanted = PageRequest(
+            parse_uuid(room_id, BAD_ROOM_ID),
+            number(limit, default=50, most=200),
+            before=None if after else bound_of(before),
+            after=from_ulid(after) if after else None,
+            whole_millisecond=not is_ulid(before),
+        )
+        content = await reader.read(wanted, key=room_key(request), charge=charge_of(request))
         return Response(content, media_type="application/json")
 
     @post("/room/{room_id:str}", operation_id="PostMessage", guards=[signed("post", new_message_bytes)])

@@ -1,11 +1,14 @@
 """What agents do in rooms: create them, post, read, delete, send direct messages."""
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable
+from typing import cast
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from aicq.auth.nonces import spend
@@ -26,8 +29,9 @@ from aicq.messaging.history import from_ms
 from aicq.messaging.keys import MIN_KEY, RoomKeys
 from aicq.messaging.log import Draft, KeyNeeded, MessageLog, Stored
 from aicq.messaging.models import Room
-from aicq.messaging.pages import MessagePage, Pages
+from aicq.messaging.pages import Pages
 from aicq.messaging.repositories import INBOX, OpenRoom, RoomRepository, open_rooms
+from aicq.messaging.wire import page_json
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,50}")
 MAX_BODY = 4096
@@ -49,7 +53,7 @@ class Rooms:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", keys: RoomKeys) -> None:
         self._pool = pool
         self._keys = keys
-        self._find: Batcher[UUID, OpenRoom | None] = Batcher(self._find_all)
+        self._find: Batcher[UUID, OpenRoom | None] = Batcher(self.find_all)
 
     async def find(self, room_id: UUID) -> OpenRoom | None:
         """The room as it is now, or None."""
@@ -84,48 +88,77 @@ class Rooms:
             await self._keys.check(room_id, key, key_hash)
         return key_hash
 
-    async def _find_all(self, room_ids: list[UUID]) -> list[OpenRoom | None]:
+    async def find_all(self, room_ids: list[UUID]) -> list[OpenRoom | None]:
+        """The rooms as they are now, each in its place, or None; one statement."""
         return await open_rooms(self._pool, room_ids)
 
 
-class RoomReader:
-    """Reading rooms.
+class PageRequest(msgspec.Struct, frozen=True):
+    """Which page of a room is wanted.
 
     Args:
-        rooms: Says whether the caller may read.
+        room_id: The room.
+        limit: The most messages.
+        before: Going back: only messages with lower ids; None for the newest of all.
+        after: Going forth: only messages with higher ids. Not together with `before`.
+        whole_millisecond: Going back, end with the last message's millisecond.
+    """
+
+    room_id: UUID
+    limit: int
+    before: UUID | None = None
+    after: UUID | None = None
+    whole_millisecond: bool = False
+
+
+class RoomReader:
+    """Reading rooms: whoever waits together is answered together, and those who want the same page share it.
+
+    Args:
+        rooms: Says which rooms there are, and checks keys.
         pages: Reads the pages.
     """
 
     def __init__(self, rooms: Rooms, pages: Pages) -> None:
         self._rooms = rooms
         self._pages = pages
+        self._read: Batcher[PageRequest, tuple[OpenRoom, bytes]] = Batcher(self._read_all)
 
-    async def back(
-        self, room_id: UUID, bound: UUID | None, *, limit: int, whole_millisecond: bool, key: str, charge: Charge
-    ) -> tuple[OpenRoom, MessagePage]:
-        """The newest messages below `bound`, or of all; `Pages.before` tells the rest.
+    async def read(self, wanted: PageRequest, *, key: str, charge: Charge) -> bytes:
+        """A page as JSON: `room`, `messages` newest first, `has_more`.
 
         Raises:
             NotFound: There is no such room.
             Forbidden: It is private and the key is missing or wrong.
         """
-        room = await self._rooms.open(room_id, key, charge)
-        page = await self._pages.before(
-            room_id, bound, last_seq=room.last_seq, limit=limit, whole_millisecond=whole_millisecond
+        room, page = await self._read(wanted)
+        if room.is_private:
+            await self._rooms.prove(room.id, key, room.key_hash, charge)
+        return page
+
+    async def _read_all(self, wanted: list[PageRequest]) -> list[tuple[OpenRoom, bytes] | Exception]:
+        different = list(dict.fromkeys(wanted))
+        rooms = await self._rooms.find_all([request.room_id for request in different])
+        pages = await asyncio.gather(
+            *(self._page(room, request) for room, request in zip(rooms, different, strict=True)), return_exceptions=True
         )
-        return room, page
+        answers = dict(zip(different, pages, strict=True))
+        return [cast("tuple[OpenRoom, bytes] | Exception", answers[request]) for request in wanted]
 
-    async def forth(
-        self, room_id: UUID, bound: UUID, *, limit: int, key: str, charge: Charge
-    ) -> tuple[OpenRoom, MessagePage]:
-        """The oldest messages above `bound`.
-
-        Raises:
-            NotFound: There is no such room.
-            Forbidden: It is private and the key is missing or wrong.
-        """
-        room = await self._rooms.open(room_id, key, charge)
-        return room, await self._pages.after(room_id, bound, last_seq=room.last_seq, limit=limit)
+    async def _page(self, room: OpenRoom | None, request: PageRequest) -> tuple[OpenRoom, bytes]:
+        if room is None:
+            raise NotFound("room not found")
+        if request.after is not None:
+            page = await self._pages.after(room.id, request.after, last_seq=room.last_seq, limit=request.limit)
+        else:
+            page = await self._pages.before(
+                room.id,
+                request.before,
+                last_seq=room.last_seq,
+                limit=request.limit,
+                whole_millisecond=request.whole_millisecond,
+            )
+        return room, page_json(str(room.id), room.name or "", page.messages, has_more=page.has_more)
 
 
 class MessageService:

@@ -1,5 +1,6 @@
 """How an entry of the log looks to readers, byte for byte; the hot store keeps these bytes and pages join them."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -35,6 +36,16 @@ class WireMessage(msgspec.Struct, omit_defaults=True, rename={"author": "from", 
 
 encode = msgspec.json.Encoder().encode
 decode_message = msgspec.json.Decoder(WireMessage).decode
+
+
+def page_json(room_id: str, name: str, messages: Sequence[bytes], *, has_more: bool) -> bytes:
+    """A page of a room: the stored bytes of its messages, joined."""
+    return b'{"room":{"id":"%b","name":%b},"messages":[%b],"has_more":%b}' % (
+        room_id.encode(),
+        encode(name),
+        b",".join(messages),
+        b"true" if has_more else b"false",
+    )
 
 
 def stub(ulid: str) -> bytes:
