@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
@@ -90,14 +91,31 @@ def from_encoding(request: Request[Any, Any, Any], _: UnicodeDecodeError) -> Res
     return problem(request, InvalidRequest("invalid JSON body"))
 
 
+AWAY = (
+    PoolTimeoutError,
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""What says that Postgres is away or refuses."""
+
+
 def from_database(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Postgres is away or refuses; what it said goes to the log only."""
     log.error("database failed", error=type(error).__name__, exc_info=error)
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError, OSError)) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    ):
-        return problem(request, Unavailable())
-    return problem(request, AICQError())
+    return problem(request, Unavailable() if is_away(error) else AICQError())
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether Postgres could not be asked, rather than refused what it was asked."""
+    if isinstance(error, DBAPIError):
+        is_lost = error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+        return is_lost or is_away(error.driver_exception)
+    # The driver's word for an argument that it cannot send is an InterfaceError too.
+    return isinstance(error, AWAY) and not isinstance(error, ValueError)
 
 
 def from_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -113,6 +131,9 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
     UnicodeDecodeError: from_encoding,
     DBAPIError: from_database,
     PoolTimeoutError: from_database,
+    asyncpg.PostgresError: from_database,
+    asyncpg.InterfaceError: from_database,
+    asyncpg.InternalClientError: from_database,
     OSError: from_database,
     Exception: from_bug,
 }

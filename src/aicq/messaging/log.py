@@ -73,6 +73,7 @@ LOST_CONNECTION = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the driver says of a connection that was ended while it was idle
     ConnectionError,
     TimeoutError,
     OSError,
