@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -79,14 +80,16 @@ class House:
     async def until_healthy(self) -> None:
         """Waits until every worker calls everything healthy, and the hot store complete."""
         healthy: set[int] = set()
-        async with asyncio.timeout(HEALED):
-            while len(workers := set(self.service.workers())) < 2 or not workers <= healthy:
-                report = await self._health()
-                if report and report["status"] == "healthy" and report["checks"]["hot_store"]["status"] == "pass":
-                    healthy.add(int(report["instance"].rpartition(":")[2]))
-                else:
-                    healthy.clear()
-                    await asyncio.sleep(0.05)
+        report: dict[str, Any] | None = None
+        deadline = time.monotonic() + HEALED
+        while len(workers := set(self.service.workers())) < 2 or not workers <= healthy:
+            assert time.monotonic() < deadline, [workers, healthy, report, *self.errors()]
+            report = await self._health()
+            if report and report["status"] == "healthy" and report["checks"]["hot_store"]["status"] == "pass":
+                healthy.add(int(report["instance"].rpartition(":")[2]))
+            else:
+                healthy.clear()
+                await asyncio.sleep(0.05)
 
     async def _health(self) -> dict[str, Any] | None:
         """What one of the workers says of itself."""

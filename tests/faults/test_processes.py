@@ -30,14 +30,19 @@ def kill_service(house: House) -> None:
     wait_until(lambda: not any(map(is_alive, workers)), seconds=10)
 
 
-async def test_a_worker_is_killed(house: House) -> None:
-    async def kill(_: Crowd) -> None:
-        killed = (await asyncio.to_thread(house.service.workers))[0]
-        os.kill(killed, signal.SIGKILL)
-        await asyncio.to_thread(wait_until, lambda: len(set(house.service.workers()) - {killed}) == 2)
+async def test_workers_are_killed_one_after_the_other(house: House) -> None:
+    async def kill(crowd: Crowd) -> None:
+        for killed in house.service.workers():
+            os.kill(killed, signal.SIGKILL)
+            await asyncio.to_thread(until_replaced, house, killed)
+            await crowd.progress(2)
 
     crowd = await house.survive(kill)
     assert crowd.trouble
+
+
+def until_replaced(house: House, killed: int) -> None:
+    wait_until(lambda: len(set(house.service.workers()) - {killed}) == 2)
 
 
 @pytest.mark.parametrize("application", ["aicq log", "aicq hot"])
