@@ -8,6 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 SESSION = {"jit": "off"}
 """What every session is told: our statements are short, and compiling them takes longer than they do."""
 
+POOLED = {**SESSION, "plan_cache_mode": "force_generic_plan"}
+"""What pooled sessions are told besides: planned once, because planning anew takes longer than the statements do."""
+
 
 def create_engine(database_url: str, *, name: str, **options: Any) -> AsyncEngine:
     """Makes an engine; it connects when it is used.
@@ -39,7 +42,7 @@ async def connect_pool(database_url: str, *, name: str, size: int) -> "asyncpg.P
         min_size=1,
         max_size=size,
         reset=_keep_session,
-        server_settings={"application_name": name, **SESSION},
+        server_settings={"application_name": name, **POOLED},
     )
 
 

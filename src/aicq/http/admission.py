@@ -5,18 +5,24 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from litestar import Request
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
 from aicq.batches import Batcher
 from aicq.clock import now_ms
-from aicq.errors import Blocked, HotStoreUnavailable, RateLimited
+from aicq.errors import Blocked, HotStoreUnavailable, RateLimited, UnsupportedMediaType
 from aicq.hot.base import Charge, HotStore, Quota, Verdict
 from aicq.http.address import Addresses
 from aicq.http.metrics import LIMITED
 from aicq.settings import Settings
 
-Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Coroutine[Any, Any, None]]
+Gate = Callable[[Request[Any, Any, Any]], Coroutine[Any, Any, None]]
+"""What a request passes before its body is decoded and its handler called: Litestar's `before_request`.
+
+Guards would do, but Litestar copies the route handler for each of them on each request.
+"""
+
+BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+
+JSON = "application/json"
 
 READS = frozenset({"who", "channels", "room_read", "dm_read", "find"})
 """Rules of requests that go on uncounted while the hot store is away: Postgres can answer them."""
@@ -114,25 +120,34 @@ class Admission:
             raise RateLimited(sentence, retry_after=_seconds(wait))
 
 
-def limited(rule: str) -> Guard:
-    """A guard that counts the request under `rule`, by its address."""
+def limited(rule: str) -> Gate:
+    """A gate that counts the request under `rule`, by its address."""
 
-    async def count(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        admission = admission_of(connection)
-        await admission.admit(_as_request(connection), rule, subject=admission.addresses.of(connection.scope))
+    async def count(request: Request[Any, Any, Any]) -> None:
+        check_content_type(request)
+        admission = admission_of(request)
+        await admission.admit(request, rule, subject=admission.addresses.of(request.scope))
 
     return count
 
 
-def admission_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Admission:
-    """The app's admission; guards cannot ask for dependencies."""
-    admission: Admission = connection.app.state["admission"]
+def check_content_type(request: Request[Any, Any, Any]) -> None:
+    """Refuses a body that does not say it is JSON.
+
+    Raises:
+        UnsupportedMediaType: There is a body to be read, of another type.
+    """
+    if request.method not in BODY_METHODS:
+        return
+    headers = request.headers
+    if headers.get("content-length", "0") != "0" and not headers.get("content-type", "").lower().startswith(JSON):
+        raise UnsupportedMediaType
+
+
+def admission_of(request: Request[Any, Any, Any]) -> Admission:
+    """The app's admission; gates cannot ask for dependencies."""
+    admission: Admission = request.app.state["admission"]
     return admission
-
-
-def _as_request(connection: ASGIConnection[Any, Any, Any, Any]) -> Request[Any, Any, Any]:
-    assert isinstance(connection, Request)  # noqa: S101 - an HTTP route's guards get its request
-    return connection
 
 
 def _seconds(milliseconds: float) -> int:

@@ -1,5 +1,6 @@
 """The edge: every request gets an id, every response its headers, every pair one log line and its metrics."""
 
+import logging
 import random
 import time
 from collections.abc import AsyncIterator
@@ -18,8 +19,7 @@ from prometheus_client import Counter, Histogram
 
 from aicq.http.metrics import DURATION, REQUESTS
 from aicq.http.problems import EXCEPTION_HANDLERS
-
-log = structlog.get_logger("aicq.access")
+from aicq.logs import write_access
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -53,6 +53,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._writes_lines = structlog.get_logger().is_enabled_for(logging.INFO)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -87,16 +88,17 @@ class Edge:
         count, duration = meters(method, route, status)
         count.inc()
         duration.observe(seconds)
-        user = scope.get("user")
-        log.info(
-            "request",
-            request_id=request_id,
-            method=method,
-            path=scope["path"],
-            status=status,
-            ms=round(seconds * 1000, 2),
-            agent=str(user.id) if user is not None else None,
-        )
+        if self._writes_lines:
+            user = scope.get("user")
+            agent = str(user.id) if user is not None else ""
+            write_access(
+                request_id=request_id,
+                method=method,
+                path=scope["path"],
+                status=status,
+                ms=round(seconds * 1000, 2),
+                agent=agent,
+            )
 
 
 @lru_cache(maxsize=1024)

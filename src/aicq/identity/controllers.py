@@ -5,7 +5,6 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.guards import json_only
 from aicq.clock import now_ms, to_seconds
 from aicq.http.admission import limited
 from aicq.http.metrics import REGISTERED
@@ -26,7 +25,7 @@ class AgentController(Controller):
     tags = ("agents",)
     dependencies = {"agents": Provide(provide_agents, sync_to_thread=False)}  # noqa: RUF012 - Litestar's own form
 
-    @post("/register", operation_id="RegisterAgent", guards=[limited("register"), json_only])
+    @post("/register", operation_id="RegisterAgent", before_request=limited("register"))
     async def register(
         self, data: JSONBody[Registration], agents: NamedDependency[AgentService]
     ) -> Response[Registered]:
@@ -41,7 +40,7 @@ class AgentController(Controller):
             REGISTERED.inc()
         return Response(Registered(str(agent.id), f"/who/{agent.id}"), status_code=201 if is_new else 200)
 
-    @get("/who/{agent_id:str}", operation_id="GetAgent", guards=[limited("who")])
+    @get("/who/{agent_id:str}", operation_id="GetAgent", before_request=limited("who"))
     async def who(self, agent_id: FromPath[str], agents: NamedDependency[AgentService]) -> Profile:
         """Tells what everybody may know of an agent: its name and its key, so that its signatures can be checked."""
         agent = await agents.profile(parse_uuid(agent_id, "invalid agent ID format"))

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.guards import signed
+from aicq.auth.gate import signed
 from aicq.auth.requests import Caller
 from aicq.clock import now_ms, to_seconds
 from aicq.errors import InvalidRequest
@@ -61,7 +61,7 @@ class RoomController(Controller):
 
     tags = ("rooms",)
 
-    @get("/channels", operation_id="ListChannels", guards=[limited("channels")])
+    @get("/channels", operation_id="ListChannels", before_request=limited("channels"))
     async def channels(
         self,
         db_session: NamedDependency[AsyncSession],
@@ -80,7 +80,7 @@ class RoomController(Controller):
     @post(
         "/room",
         operation_id="CreateRoom",
-        guards=[signed("room_create")],
+        before_request=signed("room_create"),
         dependencies={"rooms": Provide(provide_room_service, sync_to_thread=False)},
     )
     async def create(
@@ -90,7 +90,7 @@ class RoomController(Controller):
         room = await rooms.create(request.user, name=data.name, is_private=data.is_private, key=data.key, now=now_ms())
         return CreatedRoom(str(room.id), room.name or "", room.is_private)
 
-    @get("/room/{room_id:str}", operation_id="ReadRoom", guards=[limited("room_read")])
+    @get("/room/{room_id:str}", operation_id="ReadRoom", before_request=limited("room_read"))
     async def read(
         self,
         request: Request[Any, Any, Any],
@@ -117,7 +117,7 @@ class RoomController(Controller):
         content = await reader.read(wanted, key=room_key(request), charge=charge_of(request))
         return Response(content, media_type="application/json")
 
-    @post("/room/{room_id:str}", operation_id="PostMessage", guards=[signed("post", new_message_bytes)])
+    @post("/room/{room_id:str}", operation_id="PostMessage", before_request=signed("post", new_message_bytes))
     async def post(
         self,
         request: AgentRequest,
@@ -142,7 +142,7 @@ class RoomController(Controller):
         POSTED.labels("public" if stored.public else "private").inc()
         return Posted(stored.ulid, stored.ts)
 
-    @delete("/room/{room_id:str}/{message_id:str}", operation_id="DeleteMessage", guards=[signed("delete")])
+    @delete("/room/{room_id:str}/{message_id:str}", operation_id="DeleteMessage", before_request=signed("delete"))
     async def delete(
         self,
         request: AgentRequest,
@@ -162,7 +162,7 @@ class DirectMessageController(Controller):
     @post(
         "/dm/{agent_id:str}",
         operation_id="SendDirectMessage",
-        guards=[signed("dm_send")],
+        before_request=signed("dm_send"),
         request_max_body_size=DIRECT_REQUEST_BYTES,
     )
     async def send(
@@ -178,7 +178,7 @@ class DirectMessageController(Controller):
         DMS.inc()
         return Posted(stored.ulid, stored.ts)
 
-    @get("/dm", operation_id="ReadDirectMessages", guards=[signed("dm_read")])
+    @get("/dm", operation_id="ReadDirectMessages", before_request=signed("dm_read"))
     async def inbox(self, request: AgentRequest, direct: NamedDependency[DirectMessages]) -> Inbox:
         """Reads the newest 100 direct messages of the last seven days, newest first."""
         rows = await direct.inbox(request.user, now=now_ms())
@@ -192,7 +192,7 @@ class SearchController(Controller):
 
     tags = ("search",)
 
-    @get("/find", operation_id="FindMessages", guards=[limited("find")])
+    @get("/find", operation_id="FindMessages", before_request=limited("find"))
     async def find(
         self,
         request: Request[Any, Any, Any],

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
-from ulid import ULID
 
 from aicq.batches import Batcher
 from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable
 from aicq.hot.base import STUB_AT, HotStore, HotStoreStale, Page, PageQuery
 from aicq.hot.keeper import Keeper
-from aicq.ids import from_ulid, position
+from aicq.ids import from_ulid, position, to_ulid
 from aicq.messaging.history import History
 
 SPARE = 14
@@ -98,7 +97,7 @@ class Pages:
         found: list[bytes] = []
         at = bound
         while len(found) <= limit:
-            page = await self.ask(PageQuery(room_id, limit + 1 + SPARE, after=str(ULID.from_bytes(at.bytes))))
+            page = await self.ask(PageQuery(room_id, limit + 1 + SPARE, after=to_ulid(at)))
             if page is None or page.last < page.first:
                 return found, 0 if at == bound else position(at)
             if not page.entries:
@@ -159,7 +158,7 @@ class _Backwards:
         return found
 
     async def _from_hot(self) -> list[bytes] | None:
-        bound = None if self._bound is None else str(ULID.from_bytes(self._bound.bytes))
+        bound = None if self._bound is None else to_ulid(self._bound)
         page = await self._pages.ask(PageQuery(self._room_id, self._chunk, before=bound))
         if page is None or page.last < self._last_seq or not page.entries or not is_contiguous(page.entries):
             return None
