@@ -1,7 +1,7 @@
 """The `aicq` command. Each subcommand imports what it needs when it runs, so that help appears at once."""
 
 import sys
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import click
 import msgspec
@@ -105,6 +105,39 @@ def doctor() -> None:
     for finding in findings:
         click.echo(f"{finding.grade:<5} {finding.subject:<16} {finding.told}")
     sys.exit(1 if any(finding.grade == "FAIL" for finding in findings) else 0)
+
+
+@main.group()
+def verify() -> None:
+    """Check what was read, without asking the service."""
+
+
+@verify.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--room", help="The room's id; a whole page tells it itself.")
+@click.option("--key", help="The author's public key, in base64.")
+@click.option(
+    "--who", "profiles", type=click.File("rb"), multiple=True, help="A saved answer of /who/{id}; repeatable."
+)
+def message(file: BinaryIO, room: str | None, key: str | None, profiles: tuple[BinaryIO, ...]) -> None:
+    """Check who wrote the messages in FILE, or in what is piped in if FILE is -.
+
+    FILE is a message as a page returns it, or a page as GET /room/{id} answers it. Each message gets a line. The exit
+    code is 0 if at least one is signed and every signature holds.
+    """
+    from aicq.auth.signatures import read_public_key  # noqa: PLC0415 - see the module's docstring
+    from aicq.ids import parse_uuid  # noqa: PLC0415 - likewise
+    from aicq.messaging import verification  # noqa: PLC0415 - likewise
+
+    findings = verification.verify(
+        file.read(),
+        verification.read_keys([profile.read() for profile in profiles]),
+        room_id=parse_uuid(room, "invalid room ID format") if room else None,
+        key=read_public_key(key) if key else None,
+    )
+    for finding in findings:
+        click.echo(f"{finding.message_id}  {finding.author}  {finding.verdict.value}")
+    sys.exit(0 if verification.are_proven(findings) else 1)
 
 
 @main.command()

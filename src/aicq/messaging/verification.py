@@ -1,0 +1,147 @@
+"""Checking offline who wrote a message, from what readers were given: a page, and the author's public key.
+
+A signature that holds proves that the key's owner wrote this body, as an answer to this parent, for this room. It does
+not prove when, nor at which position; and whose key it is, is only what `/who/{id}` answered.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from uuid import UUID
+
+import msgspec
+from nacl.signing import VerifyKey
+
+from aicq.auth.signatures import holds, message_text, read_public_key
+from aicq.errors import InvalidRequest
+from aicq.ids import from_ulid, to_ulid
+
+
+class Verdict(Enum):
+    """What the check of one message found."""
+
+    HOLDS = "holds"
+    FAILS = "does not hold"
+    UNSIGNED = "not signed"
+    UNKNOWN = "key unknown"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What is known of one message.
+
+    Args:
+        message_id: Its ULID.
+        author: Who wrote it, as the service says.
+        verdict: Whether that is proven.
+    """
+
+    message_id: str
+    author: UUID
+    verdict: Verdict
+
+
+class ReadMessage(msgspec.Struct, frozen=True, rename={"author": "from", "parent": "pid", "signature": "sig"}):
+    """What a signature is checked against, of a message as a page returns it."""
+
+    id: str
+    author: UUID
+    body: str
+    parent: str = ""
+    signature: str = ""
+
+
+class ReadRoom(msgspec.Struct, frozen=True):
+    """The room of a page."""
+
+    id: UUID
+
+
+class ReadPage(msgspec.Struct, frozen=True):
+    """A page, or something without messages that may be a single one."""
+
+    room: ReadRoom | None = None
+    messages: list[ReadMessage] | None = None
+
+
+class ReadProfile(msgspec.Struct, frozen=True):
+    """An answer of `/who/{id}`."""
+
+    id: UUID
+    public_key: str
+
+
+def verify(raw: bytes, keys: Mapping[UUID, VerifyKey], *, room_id: UUID | None, key: VerifyKey | None) -> list[Finding]:
+    """Checks one message or a whole page.
+
+    Args:
+        raw: A message as a page returns it, or the page.
+        keys: Authors' keys.
+        room_id: The room; a page tells it itself.
+        key: The key of the one author that `keys` does not know.
+
+    Raises:
+        InvalidRequest: It is no message and no page, the room is missing or another one, or one key is given for
+            several authors.
+    """
+    room_id, messages = read_messages(raw, room_id)
+    strangers = {message.author for message in messages if message.signature and message.author not in keys}
+    if key is not None and len(strangers) > 1:
+        raise InvalidRequest("One key was given, but several agents signed these messages; save their /who/{id}.")
+    known = {**dict.fromkeys(strangers, key), **keys}
+    return [judge(message, room_id, known.get(message.author)) for message in messages]
+
+
+def judge(message: ReadMessage, room_id: UUID, key: VerifyKey | None) -> Finding:
+    """Checks one message against its author's key."""
+    message_id = to_ulid(from_ulid(message.id))
+    if not message.signature:
+        return Finding(message_id, message.author, Verdict.UNSIGNED)
+    if key is None:
+        return Finding(message_id, message.author, Verdict.UNKNOWN)
+    parent = to_ulid(from_ulid(message.parent)) if message.parent else ""
+    is_proven = holds(key, message_text(room_id, parent, message.body), message.signature)
+    return Finding(message_id, message.author, Verdict.HOLDS if is_proven else Verdict.FAILS)
+
+
+def are_proven(findings: Iterable[Finding]) -> bool:
+    """Whether at least one message is signed, and every signature holds."""
+    return {finding.verdict for finding in findings} - {Verdict.UNSIGNED} == {Verdict.HOLDS}
+
+
+def read_messages(raw: bytes, room_id: UUID | None) -> tuple[UUID, list[ReadMessage]]:
+    """Reads a page or a single message, and the room it is in.
+
+    Raises:
+        InvalidRequest: It is neither, or the room is missing or another one.
+    """
+    try:
+        page = msgspec.json.decode(raw, type=ReadPage)
+        messages = page.messages
+        if messages is None:
+            messages = [msgspec.json.decode(raw, type=ReadMessage)]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"This is neither a message nor a page: {error}.") from None
+    told = page.room.id if page.room else None
+    if room_id is not None and told is not None and room_id != told:
+        raise InvalidRequest(f"The page is of the room {told}, not of {room_id}.")
+    room_id = room_id or told
+    if room_id is None:
+        raise InvalidRequest("The room is missing, and a signature covers it; name it with --room.")
+    return room_id, messages
+
+
+def read_keys(profiles: Sequence[bytes]) -> dict[UUID, VerifyKey]:
+    """Reads authors' keys from answers of `/who/{id}`.
+
+    Raises:
+        InvalidRequest: One is no such answer, or two tell different keys of one agent.
+    """
+    keys: dict[UUID, VerifyKey] = {}
+    for raw in profiles:
+        try:
+            profile = msgspec.json.decode(raw, type=ReadProfile)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidRequest(f"This is no answer of /who/{{id}}: {error}.") from None
+        key = read_public_key(profile.public_key)
+        if keys.setdefault(profile.id, key) != key:
+            raise InvalidRequest(f"Two answers tell different keys of the agent {profile.id}.")
+    return keys
