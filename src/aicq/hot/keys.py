@@ -1,9 +1,9 @@
 """Every key and channel of the Redis hot store.
 
     room:{room_id}:messages            ZSET    score: milliseconds, member: an entry's wire form, beginning with its id
-    room:{room_id}:span                HASH    last: the highest position held; public: 1 or 0
+    room:{room_id}:span                HASH    last: the highest position held; public: 1 or 0; was_public: 1
     search:words:{word}                ZSET    score: milliseconds, member: room_id:message_id; public rooms only
-    search:rooms:{room_id}:{word}      ZSET    score: milliseconds, member: message_id; every room
+    search:rooms:{room_id}:{word}      ZSET    the same of one private room
     epoch                              STRING  {epoch}:{run_id}
     ratelimit:{category}:{subject}     ZSET    score: milliseconds, member: {total so far, 16 digits}:{cost}
     ratelimit:block:{address}          STRING  {until}:{reason}
@@ -38,7 +38,7 @@ def span(room_id: UUID) -> str:
 
 
 def room_words(room_id: UUID) -> str:
-    """What stands before a word of this room."""
+    """What stands before a word of this private room."""
     return f"{PREFIX}search:rooms:{room_id}:"
 
 

@@ -5,9 +5,9 @@
 -- ARGV[2] the arguments, as MessagePack
 --
 -- room:{room_id}:messages              ZSET   score: milliseconds, member: wire form, beginning with {"id":"<26 characters>"
--- room:{room_id}:span                  HASH   last, public
--- search:words:{word}                  ZSET   score: milliseconds, member: room_id:message_id
--- search:rooms:{room_id}:{word}        ZSET   score: milliseconds, member: message_id
+-- room:{room_id}:span                  HASH   last, public, was_public
+-- search:words:{word}                  ZSET   score: milliseconds, member: room_id:message_id; of public rooms
+-- search:rooms:{room_id}:{word}        ZSET   the same, of one private room
 --
 -- Of equal scores Redis sorts by member: by id within a room, by room and id among the words.
 
@@ -86,45 +86,43 @@ local function change(messages, score, id, wire)
     return true
 end
 
--- words: {prefix of the public words or '', prefix of the room's words, room_id:, turn, {word: {number…}}}
+-- words: {prefix of the words' keys, what stands before an id in them, turn, {word: {number…}}, {word…}}
 --   numbers  of the messages that have the word; of one that lost it, with a minus
 --   turn     every eighth word is swept, another eighth at the next turn
+--   the last words are new, or were not used for a while: their keys' time to live begins again
 -- Only what `made` names by its number is done; without it, all.
 local function index(words, scores, ids, made, expired, ttl)
-    local public, private, room, turn, numbers_of = unpack(words)
+    local prefix, room, turn, numbers_of, renewed = unpack(words)
     for word, numbers in pairs(numbers_of) do
-        local here, everywhere = {}, {}
+        local key, added = prefix .. word, {}
         for _, number in ipairs(numbers) do
             if number < 0 then
                 if made[-number] then
-                    redis.call('ZREM', private .. word, ids[-number])
-                    redis.call('ZREM', public .. word, room .. ids[-number])
+                    redis.call('ZREM', key, room .. ids[-number])
                 end
             elseif not made or made[number] then
-                local at = #here
-                local id = ids[number]
-                here[at + 1], here[at + 2] = scores[number], id
-                everywhere[at + 1], everywhere[at + 2] = scores[number], room .. id
+                local at = #added
+                added[at + 1], added[at + 2] = scores[number], room .. ids[number]
             end
         end
-        if here[1] then
-            add_all(private .. word, here)
-            redis.call('PEXPIRE', private .. word, ttl)
-            if public ~= '' then
-                add_all(public .. word, everywhere)
-                redis.call('PEXPIRE', public .. word, ttl)
-            end
+        if added[1] then
+            add_all(key, added)
         end
         turn = turn + 1
         if turn % 8 == 0 then
-            sweep(private .. word, expired, 8 * #here + 64)
-            sweep(public .. word, expired, 8 * #here + 64)
+            sweep(key, expired, 8 * #added + 64)
         end
+    end
+    for _, word in ipairs(renewed) do
+        redis.call('PEXPIRE', prefix .. word, ttl)
     end
 end
 
 local function keep(span, messages, last, public, ttl)
     redis.call('HSET', span, 'last', string.format('%d', last), 'public', public)
+    if public == 1 then
+        redis.call('HSET', span, 'was_public', 1)
+    end
     redis.call('PEXPIRE', messages, ttl)
     redis.call('PEXPIRE', span, ttl)
 end

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from aicq.errors import HotStoreUnavailable
 from aicq.hot import keys
 from aicq.hot.base import (
     HOT_WINDOW,
@@ -22,6 +23,7 @@ from aicq.hot.base import (
     Entry,
     Found,
     Hit,
+    HotStoreStale,
     Messages,
     Page,
     PageQuery,
@@ -38,8 +40,17 @@ TTL = 26 * 3_600_000
 REFERENCES = 4_000
 """References from words to messages that one call adds; more are added ahead, in calls of their own."""
 
+RENEW_EVERY = 3_600_000
+"""Milliseconds after which a word's key is given its time to live again."""
+
+RENEWALS = 200_000
+"""The most words that are remembered as renewed."""
+
 WALK = 500
 """Messages that one call of a search looks at."""
+
+MOST_WALKED = 50 * WALK
+"""Messages that a search in one public room looks past, those of other rooms included."""
 
 _SHARED = "messages"
 _APPEND = Script(_SHARED, "messages_append")
@@ -72,8 +83,10 @@ class RedisMessages(Messages):
     def __init__(self, client: RedisClient, epoch: Callable[[], int]) -> None:
         self._client = client
         self._epoch = epoch
+        self._renewals = _Renewals()
 
     async def append(self, runs: Sequence[Run], *, now: int) -> list[int]:
+        self._renewals.begin(now)
         changes = [_final_changes((number, e.change) for number, e in enumerate(run.entries, 1)) for run in runs]
         old = await self._old_words(runs, changes)
         answer: list[int] = []
@@ -93,13 +106,14 @@ class RedisMessages(Messages):
         return answer
 
     async def prepend(self, run: Run, *, now: int) -> bool:
+        self._renewals.begin(now)
         words = await self._words_of_run(run, now)
         return bool(await self._run(_PREPEND, [_expired(now), TTL, _packed(run, [], words)]))
 
     async def revise(self, room_id: UUID, *, public: bool, changes: Sequence[Change]) -> None:
         final = [change for _, change in _final_changes(enumerate(changes))]
         wires = await self._wires([(room_id, change.target) for change in final])
-        words = _Words(room_id, public=public)
+        words = _Words(room_id, self._renewals, public=public)
         for number, (change, wire) in enumerate(zip(final, wires, strict=True), 1):
             words.change(number, _words_of(wire), change.words)
         made = [(_score(change.target), change.target, change.wire.decode()) for change in final]
@@ -110,37 +124,53 @@ class RedisMessages(Messages):
         return [_page(answer) for answer in await self._run(_PAGES, [_expired(now), packed])]
 
     async def search(self, query: SearchQuery, *, now: int) -> Found:
+        if query.room_id is None:
+            return await self._walk(query, keys.PUBLIC_WORDS, shared=True, now=now)
+        # A room that became private has its older messages among the words of public rooms.
+        parts = [
+            await self._walk(query, keys.PUBLIC_WORDS, shared=True, now=now),
+            await self._walk(query, keys.room_words(query.room_id), shared=False, now=now),
+        ]
+        hits = sorted((hit for part in parts for hit in part.hits), key=lambda hit: hit.wire[:STUB_AT], reverse=True)
+        hits = hits[: query.limit]
+        return Found(hits, truncated=len(hits) < query.limit and any(part.truncated for part in parts))
+
+    async def _walk(self, query: SearchQuery, prefix: str, *, shared: bool, now: int) -> Found:
+        """Walks the messages that hold the rarest word, newest first, among one set of words."""
         room = str(query.room_id) if query.room_id else ""
-        prefix = keys.room_words(query.room_id) if query.room_id else keys.PUBLIC_WORDS
-        word_keys = [prefix + word for word in query.words]
         before = max(query.after, now - HOT_WINDOW)
-        scope = [keys.ROOMS, room, word_keys, str(before), to_ulid(first_id_at(before))[:10]]
+        scope = [keys.ROOMS, room, prefix, int(shared), query.words, str(before), to_ulid(first_id_at(before))[:10]]
         wanted = set(query.words)
         hits: list[Hit] = []
-        candidates, rarest, cursor, ended = query.candidates, 0, ("", ""), False
-        while candidates > 0 and len(hits) < query.limit and not ended:
+        candidates, walk, rarest, cursor, ended = query.candidates, MOST_WALKED, 0, ("", ""), False
+        while candidates > 0 and walk > 0 and len(hits) < query.limit and not ended:
             missing = query.limit - len(hits)
             # Of a single word nearly everything looked at is a hit.
-            looks = min(WALK, candidates, missing + 10 if len(word_keys) == 1 else WALK)
+            looks = min(WALK, candidates, missing + 10 if len(query.words) == 1 and not room else WALK)
             answer = await self._run(_SEARCH, [*scope, missing, looks, rarest, *cursor])
-            rarest, looked, ended, *cursor_bytes = answer[:5]
+            rarest, looked, walked, ended, *cursor_bytes = answer[:6]
             cursor = (cursor_bytes[0].decode(), cursor_bytes[1].decode())
             candidates -= looked
-            hits += [Hit(UUID(home.decode()), wire) for home, wire in answer[5:] if wanted <= _words_of(wire)]
+            walk -= walked
+            hits += [Hit(UUID(home.decode()), wire) for home, wire in answer[6:] if wanted <= _words_of(wire)]
         return Found(hits, truncated=not ended and len(hits) < query.limit)
 
     async def forget(self, room_id: UUID) -> None:
         await self._run(_FORGET, [keys.span(room_id), keys.messages(room_id)])
 
     async def _run(self, script: Script, arguments: list[object]) -> Any:
-        return await self._client.run_in_epoch(script, self._epoch(), msgspec.msgpack.encode(arguments))
+        try:
+            return await self._client.run_in_epoch(script, self._epoch(), msgspec.msgpack.encode(arguments))
+        except (HotStoreStale, HotStoreUnavailable):
+            self._renewals.forget()
+            raise
 
     async def _words_of_run(self, run: Run, now: int) -> "_Words":
         """The words of its entries; of many, none, because they are added ahead, in calls of bounded size.
 
         Nobody sees what is added ahead until the messages are there.
         """
-        words = _Words(run.room_id, public=run.public)
+        words = _Words(run.room_id, self._renewals, public=run.public)
         for number, entry in enumerate(run.entries, 1):
             words.add(number, entry.words)
         if words.references > REFERENCES:
@@ -178,20 +208,22 @@ class _Words:
     Args:
         room_id: The room.
         public: Whether anybody may find the room's messages.
+        renewals: Knows which words' keys live long enough.
     """
 
     _turn = 0
 
-    def __init__(self, room_id: UUID, *, public: bool) -> None:
+    def __init__(self, room_id: UUID, renewals: "_Renewals", *, public: bool) -> None:
         self.references = 0
         self.numbers: defaultdict[str, list[int]] = defaultdict(list)
-        self._room_id = room_id
-        self._public = public
+        self._room = f"{room_id}:"
+        self._prefix = keys.PUBLIC_WORDS if public else keys.room_words(room_id)
+        self._renewals = renewals
 
     def add(self, number: int, words: Sequence[str]) -> None:
         for word in words:
             self.numbers[word].append(number)
-        self.references += 2 * len(words)
+        self.references += len(words)
 
     def change(self, number: int, old: AbstractSet[str], new: Sequence[str]) -> None:
         self.add(number, new)
@@ -207,7 +239,7 @@ class _Words:
         size = 0
         for word, numbers in self.numbers.items():
             chunk[word] = numbers
-            size += 2 * len(numbers)
+            size += len(numbers)
             if size > REFERENCES:
                 yield self._packed(chunk)
                 chunk, size = {}, 0
@@ -217,8 +249,34 @@ class _Words:
 
     def _packed(self, numbers: dict[str, list[int]]) -> list[object]:
         _Words._turn += 1
-        public = keys.PUBLIC_WORDS if self._public else ""
-        return [public, keys.room_words(self._room_id), f"{self._room_id}:", _Words._turn, numbers]
+        return [self._prefix, self._room, _Words._turn, numbers, self._renewals.due(self._prefix, numbers)]
+
+
+class _Renewals:
+    """Remembers which words' keys were given their time to live a short while ago: one command a word is saved.
+
+    A key lives two hours longer than what it holds, so it is early enough to renew it once an hour.
+    """
+
+    def __init__(self) -> None:
+        self._renewed: set[str] = set()
+        self._since = 0
+
+    def begin(self, now: int) -> None:
+        """Forgets what was renewed, once an hour, and when it is too much to remember."""
+        if not 0 <= now - self._since < RENEW_EVERY or len(self._renewed) > RENEWALS:
+            self._renewed.clear()
+            self._since = now
+
+    def forget(self) -> None:
+        """Forgets all: a call that should have renewed keys has failed, or the keys are gone."""
+        self._renewed.clear()
+
+    def due(self, prefix: str, words: Iterable[str]) -> list[str]:
+        """Those of the words that are to be renewed now."""
+        due = [word for word in words if prefix + word not in self._renewed]
+        self._renewed.update([prefix + word for word in due])
+        return due
 
 
 def _packed(run: Run, changes: Sequence[tuple[int, Change]], words: _Words) -> list[object]:
