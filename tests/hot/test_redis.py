@@ -230,10 +230,13 @@ async def test_a_caller_that_goes_away_leaves_no_answer_to_the_next(store: Redis
         assert await store.values.get("a:2", now=NOW) == b"two"
 
 
-async def test_many_calls_at_once_share_few_connections(server: RedisServer, store: RedisHotStore) -> None:
+async def test_many_calls_at_once_share_few_connections(server: RedisServer) -> None:
+    store = RedisHotStore(server.url, timeout=30)
+    await store.open()
     await asyncio.gather(*(store.values.set(f"a:{number}", b"x", expires=NOW + 1) for number in range(300)))
     assert len(await store.values.keys("a:", now=NOW)) == 300
     assert server.client.info("clients")["connected_clients"] < 25
+    await store.close()
 
 
 async def test_a_server_that_takes_no_writes_is_unavailable(server: RedisServer, store: RedisHotStore) -> None:
