@@ -16,8 +16,8 @@ MAX_TIMESTAMP = 18
 MIN_NONCE = 24
 MAX_NONCE = 128
 
-NONCE_LIFE = 600
-"""Seconds that a spent nonce is kept: long past the time in which its request would be accepted."""
+NONCE_LIFE = 180
+"""Seconds that a spent nonce is kept: its request is accepted for 35, and hosts' clocks may differ by minutes."""
 
 
 class Directory(Protocol):

@@ -1,0 +1,39 @@
+"""Spent nonces are kept as long as their requests could come again, and no longer."""
+
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from aicq.auth.nonces import FORGET_LOCK, forget_old, spend
+from aicq.auth.requests import MAX_AGE, MAX_SKEW, NONCE_LIFE, Caller
+from aicq.db.engine import create_engine
+from aicq.errors import ReplayedRequest
+
+pytestmark = pytest.mark.anyio
+
+AGE = text("UPDATE nonces SET spent_at = now() - make_interval(secs => :seconds) WHERE nonce = :nonce")
+
+
+def test_a_nonce_is_kept_several_times_as_long_as_its_request_is_accepted() -> None:
+    assert NONCE_LIFE * 1000 >= 5 * (MAX_AGE + MAX_SKEW)
+
+
+async def test_only_old_nonces_are_dropped_and_only_by_one_process_at_a_time(database_url: str) -> None:
+    engine = create_engine(database_url, name="test")
+    old, fresh = Caller(uuid4(), "old"), Caller(uuid4(), "fresh")
+    async with engine.connect() as connection, engine.connect() as other:
+        for caller in (old, fresh):
+            await spend(connection, caller)  # type: ignore[arg-type] # a connection executes as a session does
+        await connection.execute(AGE, {"seconds": NONCE_LIFE + 1, "nonce": "old"})
+        await connection.execute(AGE, {"seconds": NONCE_LIFE - 1, "nonce": "fresh"})
+        await other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": FORGET_LOCK})
+        await forget_old(connection)  # type: ignore[arg-type]
+        assert await connection.scalar(text("SELECT count(*) FROM nonces")) == 2
+        await other.rollback()
+        await forget_old(connection)  # type: ignore[arg-type]
+        assert (await connection.execute(text("SELECT nonce FROM nonces"))).scalars().all() == ["fresh"]
+        with pytest.raises(ReplayedRequest):
+            await spend(connection, fresh)  # type: ignore[arg-type]
+        await spend(connection, old)  # type: ignore[arg-type]
+    await engine.dispose()
