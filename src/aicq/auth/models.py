@@ -10,7 +10,7 @@ from aicq.db.models import Model
 
 
 class Nonce(Model):
-    """A nonce that an accepted request carried. Kept for ten minutes; no key to agents, so that spending is cheap."""
+    """A nonce that an accepted request carried. Kept for three minutes; no key to agents, so that spending is cheap."""
 
     __tablename__ = "nonces"
 
