@@ -12,6 +12,7 @@ from tests.agents import GLOBAL, Agent, bodies, error_of, read, register
 from ulid import ULID
 
 from aicq.auth.signatures import message_text
+from aicq.messaging.verification import Verdict, read_keys, verify
 
 pytestmark = pytest.mark.anyio
 
@@ -116,6 +117,19 @@ async def test_an_authors_signature_is_checked_stored_and_returned(http: httpx.A
         await agent.post("I said this", elsewhere, sig=sig),
     ):
         assert (answer.status_code, error_of(answer)) == (422, "invalid message signature")
+
+
+async def test_a_page_and_a_profile_prove_offline_who_wrote_what(http: httpx.AsyncClient) -> None:
+    ada, bob = await register(http), await register(http)
+    parent = (await bob.post("question")).json()["id"]
+    sig = base64.b64encode(ada.key.sign(message_text(uuid.UUID(GLOBAL), parent, "answer")).signature).decode()
+    await ada.post("answer", pid=parent.lower(), sig=sig)
+    page = (await http.get(f"/room/{GLOBAL}")).content
+    keys = read_keys([(await http.get(f"/who/{ada.id}")).content])
+    found = [finding.verdict for finding in verify(page, keys, room_id=None, key=None)]
+    assert found == [Verdict.HOLDS, Verdict.UNSIGNED]
+    forged = page.replace(b'"body":"answer"', b'"body":"another"')
+    assert verify(forged, keys, room_id=None, key=None)[0].verdict is Verdict.FAILS
 
 
 async def filled(http: httpx.AsyncClient, count: int) -> tuple[Agent, list[str]]:
