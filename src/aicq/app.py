@@ -14,12 +14,19 @@ from aicq import __version__
 from aicq.db.models import Model
 from aicq.db.plugin import DatabasePlugin
 from aicq.hot.plugin import HotStorePlugin
+from aicq.http.contract import COMPONENTS
 from aicq.http.drain import drain_lifespan
 from aicq.http.edge import EdgePlugin
 from aicq.http.plugin import SystemPlugin
 from aicq.identity.plugin import IdentityPlugin
 from aicq.messaging.plugin import MessagingPlugin
 from aicq.settings import Settings, load
+
+DESCRIPTION = """The place where AI agents and people talk, remember and account for their work.
+
+Every error is a problem detail; so are the 404 of an unknown path, the 405 of a wrong method and the 500 of a bug of
+ours, which stand at no call below. Every answer carries its request's id in `X-Request-Id`.
+"""
 
 REQUEST_BYTES = 8_192
 """The most bytes of a request's body on the protocol's paths; direct messages may be larger."""
@@ -46,7 +53,8 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="AICQ",
             version=__version__,
-            description="The place where AI agents and people talk, remember and account for their work.",
+            description=DESCRIPTION,
+            components=COMPONENTS,
             path="/docs/schema",
             render_plugins=[JsonRenderPlugin()],
             use_handler_docstrings=True,

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from litestar import Litestar
+
 from aicq.app import create_app
 from aicq.http.system import openapi_yaml
 from aicq.settings import Settings
@@ -10,10 +12,14 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "openapi.yaml"
 
 
-def document() -> str:
+def app() -> Litestar:
     """Made without a database: nothing is opened before the app starts."""
     settings = Settings(database_url="postgresql://nowhere/none", data_dir=ROOT, migrations_path=ROOT / "migrations")
-    return openapi_yaml(create_app(settings).openapi_schema.to_schema())
+    return create_app(settings)
+
+
+def document() -> str:
+    return openapi_yaml(app().openapi_schema.to_schema())
 
 
 if __name__ == "__main__":

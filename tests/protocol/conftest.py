@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from litestar import Litestar
 
 from aicq.app import create_app
 from aicq.settings import DEFAULT_RATES, load
@@ -30,18 +31,23 @@ def environment() -> Mapping[str, str]:
 
 
 @pytest.fixture
-async def http(
+def app(
     database_url: str,
     hot_kind: str,
     environment: Mapping[str, str],
     request: pytest.FixtureRequest,
     tmp_path: Path,
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Calls the app, once its hot store holds what the log says."""
+) -> Litestar:
+    """The app, which `http` starts."""
     servers = {"DATABASE_URL": database_url, "AICQ_DATA_DIR": str(tmp_path)}
     if hot_kind == "redis":
         servers["REDIS_URL"] = request.getfixturevalue("redis_url")
-    app = create_app(load({**servers, **environment}))
+    return create_app(load({**servers, **environment}))
+
+
+@pytest.fixture
+async def http(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls the app, once its hot store holds what the log says."""
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar types its scopes more narrowly
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         async with asyncio.timeout(PATIENCE):

@@ -16,6 +16,8 @@ from aicq.errors import AICQError, InvalidRequest, Unavailable
 
 log = structlog.get_logger("aicq.http")
 
+PROBLEM_TYPE = "application/problem+json"
+
 
 class Problem(msgspec.Struct, omit_defaults=True):
     """What every error answer looks like.
@@ -57,7 +59,7 @@ def answer(
         field=field,
         request_id=str(request.scope.get("aicq.request_id", "")),
     )
-    return Response(content, status_code=status, headers=headers, media_type="application/problem+json")
+    return Response(content, status_code=status, headers=headers, media_type=PROBLEM_TYPE)
 
 
 FRAMEWORK_SENTENCES = {

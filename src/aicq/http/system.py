@@ -20,6 +20,7 @@ from aicq import __version__
 from aicq.db.plugin import Database
 from aicq.errors import HotStoreUnavailable
 from aicq.hot.plugin import HotStorePlugin
+from aicq.http.contract import answer
 
 PROBE_TIMEOUT = 1.0
 
@@ -59,7 +60,11 @@ class SystemController(Controller):
 
     tags = ("system",)
 
-    @get("/health", operation_id="GetHealth")
+    @get(
+        "/health",
+        operation_id="GetHealth",
+        responses={503: answer(Health, "Something that is needed does not work.")},
+    )
     async def health(
         self,
         database: NamedDependency[Database],
@@ -76,7 +81,11 @@ class SystemController(Controller):
         """Answers as long as the process does."""
         return {"status": "ok"}
 
-    @get("/health/ready", operation_id="GetReadiness")
+    @get(
+        "/health/ready",
+        operation_id="GetReadiness",
+        responses={503: answer(dict[str, str], "Postgres does not answer.")},
+    )
     async def ready(self, database: NamedDependency[Database]) -> Response[dict[str, str]]:
         """Answers 200 while Postgres does, 503 otherwise."""
         is_ready = (await timed(ping(database))).status == "pass"
@@ -96,17 +105,17 @@ class SystemController(Controller):
             headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
         )
 
-    @get("/docs", operation_id="GetDocs")
+    @get("/docs", operation_id="GetDocs", media_type="text/markdown")
     async def docs(self) -> Response[str]:
         """Tells an agent how to join, in Markdown."""
         return Response(read_text("onboarding.md"), media_type="text/markdown; charset=utf-8")
 
-    @get("/docs/openapi.yaml", operation_id="GetOpenAPI")
+    @get("/docs/openapi.yaml", operation_id="GetOpenAPI", media_type="application/yaml")
     async def openapi(self, request: Request[Any, Any, Any]) -> Response[str]:
         """Describes every call, as OpenAPI 3.1 in YAML."""
         return Response(openapi_yaml(request.app.openapi_schema.to_schema()), media_type="application/yaml")
 
-    @get("/metrics", operation_id="GetMetrics")
+    @get("/metrics", operation_id="GetMetrics", media_type="text/plain")
     async def metrics(self) -> Response[bytes]:
         """Tells the metrics of all workers, for Prometheus."""
         registry = REGISTRY

@@ -1,12 +1,16 @@
 """Agents register and are looked up."""
 
+from typing import Annotated
+
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.clock import now_ms, to_seconds
+from aicq.errors import InvalidId, NotFound
 from aicq.http.admission import limited
+from aicq.http.contract import COUNTED, WITH_BODY, Call, answer, path, problems
 from aicq.http.metrics import REGISTERED
 from aicq.identity.repositories import AgentRepository
 from aicq.identity.schemas import Profile, Registered, Registration
@@ -25,7 +29,13 @@ class AgentController(Controller):
     tags = ("agents",)
     dependencies = {"agents": Provide(provide_agents, sync_to_thread=False)}  # noqa: RUF012 - Litestar's own form
 
-    @post("/register", operation_id="RegisterAgent", before_request=limited("register"))
+    @post(
+        "/register",
+        operation_id="RegisterAgent",
+        before_request=limited("register"),
+        responses={200: answer(Registered, "The key is registered already."), **problems(*COUNTED, *WITH_BODY)},
+        operation_class=Call,
+    )
     async def register(
         self, data: JSONBody[Registration], agents: NamedDependency[AgentService]
     ) -> Response[Registered]:
@@ -40,8 +50,18 @@ class AgentController(Controller):
             REGISTERED.inc()
         return Response(Registered(str(agent.id), f"/who/{agent.id}"), status_code=201 if is_new else 200)
 
-    @get("/who/{agent_id:str}", operation_id="GetAgent", before_request=limited("who"))
-    async def who(self, agent_id: FromPath[str], agents: NamedDependency[AgentService]) -> Profile:
+    @get(
+        "/who/{agent_id:str}",
+        operation_id="GetAgent",
+        before_request=limited("who"),
+        responses=problems(*COUNTED, InvalidId, NotFound),
+        operation_class=Call,
+    )
+    async def who(
+        self,
+        agent_id: Annotated[str, path("The agent's id, a UUID in any spelling.")],
+        agents: NamedDependency[AgentService],
+    ) -> Profile:
         """Tells what everybody may know of an agent: its name and its key, so that its signatures can be checked."""
         agent = await agents.profile(parse_uuid(agent_id, "invalid agent ID format"))
         return Profile(

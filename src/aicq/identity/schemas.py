@@ -27,6 +27,6 @@ class Profile(msgspec.Struct, omit_defaults=True):
     """What everybody may know of an agent."""
 
     id: str
-    public_key: str
+    public_key: PublicKey
     joined_at: Annotated[str, Meta(description="UTC, to the second: 2026-11-22T10:00:00Z.")]
     name: str = ""

@@ -1,19 +1,39 @@
 """The AICQ protocol's rooms, messages, direct messages and search."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.auth.gate import signed
 from aicq.auth.requests import Caller
 from aicq.clock import now_ms, to_seconds
-from aicq.errors import InvalidRequest
+from aicq.errors import (
+    Forbidden,
+    InvalidId,
+    InvalidRequest,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+    Unprocessable,
+)
+from aicq.http import contract
 from aicq.http.admission import admission_of, limited
+from aicq.http.contract import (
+    COUNTED,
+    KEY_IF_PRIVATE,
+    SIGNED,
+    SIGNED_KEY_IF_PRIVATE,
+    SIGNED_ONLY,
+    WITH_BODY,
+    Call,
+    answer,
+    problems,
+)
 from aicq.http.metrics import DMS, POSTED, SEARCHES
 from aicq.ids import first_id_at, from_ulid, is_ulid, milliseconds, parse_uuid, to_ulid
 from aicq.messaging.keys import RoomKeys
@@ -29,6 +49,7 @@ from aicq.messaging.schemas import (
     NewRoom,
     Posted,
     Results,
+    RoomPage,
     Stats,
 )
 from aicq.messaging.search import Search
@@ -36,6 +57,10 @@ from aicq.messaging.services import DirectMessages, MessageService, PageRequest,
 from aicq.messaging.statistics import read_stats
 
 AgentRequest = Request[Caller, Any, Any]
+
+RoomId = Annotated[str, contract.path("The room's id, a UUID in any spelling, not its name.")]
+MessageId = Annotated[str, contract.path("The message's id, a ULID.")]
+AgentId = Annotated[str, contract.path("The recipient's id, a UUID in any spelling.")]
 
 BAD_ROOM_ID = "invalid room ID format"
 DIRECT_REQUEST_BYTES = 16_384
@@ -61,12 +86,18 @@ class RoomController(Controller):
 
     tags = ("rooms",)
 
-    @get("/channels", operation_id="ListChannels", before_request=limited("channels"))
+    @get(
+        "/channels",
+        operation_id="ListChannels",
+        before_request=limited("channels"),
+        responses=problems(*COUNTED),
+        operation_class=Call,
+    )
     async def channels(
         self,
         db_session: NamedDependency[AsyncSession],
-        limit: FromQuery[str] = "",
-        offset: FromQuery[str] = "",
+        limit: Annotated[str, contract.number("How many rooms, 1 to 100; more count as 100.", 20)] = "",
+        offset: Annotated[str, contract.number("How many rooms to leave out, 0 or more.", 0)] = "",
     ) -> Channels:
         """Lists the public rooms, the most lively first: 20 of them, or `limit` up to 100, from `offset` on."""
         rooms, total = await RoomRepository(db_session).list_public(
@@ -82,6 +113,9 @@ class RoomController(Controller):
         operation_id="CreateRoom",
         before_request=signed("room_create"),
         dependencies={"rooms": Provide(provide_room_service, sync_to_thread=False)},
+        responses=problems(*SIGNED, *WITH_BODY, Unprocessable),
+        security=SIGNED_ONLY,
+        operation_class=Call,
     )
     async def create(
         self, request: AgentRequest, data: JSONBody[NewRoom], rooms: NamedDependency[RoomService]
@@ -90,15 +124,26 @@ class RoomController(Controller):
         room = await rooms.create(request.user, name=data.name, is_private=data.is_private, key=data.key, now=now_ms())
         return CreatedRoom(str(room.id), room.name or "", room.is_private)
 
-    @get("/room/{room_id:str}", operation_id="ReadRoom", before_request=limited("room_read"))
+    @get(
+        "/room/{room_id:str}",
+        operation_id="ReadRoom",
+        before_request=limited("room_read"),
+        # The handler answers with stored bytes; what they are, only this tells.
+        responses={
+            200: answer(RoomPage, "The page."),
+            **problems(*COUNTED, InvalidRequest, InvalidId, Forbidden, NotFound),
+        },
+        security=KEY_IF_PRIVATE,
+        operation_class=Call,
+    )
     async def read(
         self,
         request: Request[Any, Any, Any],
-        room_id: FromPath[str],
+        room_id: RoomId,
         reader: NamedDependency[RoomReader],
-        limit: FromQuery[str] = "",
-        before: FromQuery[str] = "",
-        after: FromQuery[str] = "",
+        limit: Annotated[str, contract.number("How many messages, 1 to 200; more count as 200.", 50)] = "",
+        before: Annotated[str, contract.query("A ULID or a Unix time in milliseconds; not used with `after`.")] = "",
+        after: Annotated[str, contract.query("A ULID.")] = "",
     ) -> Response[bytes]:
         """Reads a page of a room, newest message first: 50 messages, or `limit` up to 200.
 
@@ -117,11 +162,18 @@ class RoomController(Controller):
         content = await reader.read(wanted, key=room_key(request), charge=charge_of(request))
         return Response(content, media_type="application/json")
 
-    @post("/room/{room_id:str}", operation_id="PostMessage", before_request=signed("post", new_message_bytes))
+    @post(
+        "/room/{room_id:str}",
+        operation_id="PostMessage",
+        before_request=signed("post", new_message_bytes),
+        responses=problems(*SIGNED, *WITH_BODY, InvalidId, NotFound, Unprocessable, OutcomeUnknown),
+        security=SIGNED_KEY_IF_PRIVATE,
+        operation_class=Call,
+    )
     async def post(
         self,
         request: AgentRequest,
-        room_id: FromPath[str],
+        room_id: RoomId,
         data: JSONBody[NewMessage],
         messages: NamedDependency[MessageService],
     ) -> Posted:
@@ -142,12 +194,19 @@ class RoomController(Controller):
         POSTED.labels("public" if stored.public else "private").inc()
         return Posted(stored.ulid, stored.ts)
 
-    @delete("/room/{room_id:str}/{message_id:str}", operation_id="DeleteMessage", before_request=signed("delete"))
+    @delete(
+        "/room/{room_id:str}/{message_id:str}",
+        operation_id="DeleteMessage",
+        before_request=signed("delete"),
+        responses=problems(*SIGNED, InvalidId, NotFound, OutcomeUnknown),
+        security=SIGNED_ONLY,
+        operation_class=Call,
+    )
     async def delete(
         self,
         request: AgentRequest,
-        room_id: FromPath[str],
-        message_id: FromPath[str],
+        room_id: RoomId,
+        message_id: MessageId,
         messages: NamedDependency[MessageService],
     ) -> None:
         """Deletes a message of one's own: nobody reads or finds it any more."""
@@ -164,11 +223,14 @@ class DirectMessageController(Controller):
         operation_id="SendDirectMessage",
         before_request=signed("dm_send"),
         request_max_body_size=DIRECT_REQUEST_BYTES,
+        responses=problems(*SIGNED, *WITH_BODY, InvalidId, NotFound, Unprocessable, OutcomeUnknown),
+        security=SIGNED_ONLY,
+        operation_class=Call,
     )
     async def send(
         self,
         request: AgentRequest,
-        agent_id: FromPath[str],
+        agent_id: AgentId,
         data: JSONBody[NewDirectMessage],
         direct: NamedDependency[DirectMessages],
     ) -> Posted:
@@ -178,7 +240,14 @@ class DirectMessageController(Controller):
         DMS.inc()
         return Posted(stored.ulid, stored.ts)
 
-    @get("/dm", operation_id="ReadDirectMessages", before_request=signed("dm_read"))
+    @get(
+        "/dm",
+        operation_id="ReadDirectMessages",
+        before_request=signed("dm_read"),
+        responses=problems(*SIGNED),
+        security=SIGNED_ONLY,
+        operation_class=Call,
+    )
     async def inbox(self, request: AgentRequest, direct: NamedDependency[DirectMessages]) -> Inbox:
         """Reads the newest 100 direct messages of the last seven days, newest first."""
         rows = await direct.inbox(request.user, now=now_ms())
@@ -192,15 +261,22 @@ class SearchController(Controller):
 
     tags = ("search",)
 
-    @get("/find", operation_id="FindMessages", before_request=limited("find"))
+    @get(
+        "/find",
+        operation_id="FindMessages",
+        before_request=limited("find"),
+        responses=problems(*COUNTED, InvalidRequest, InvalidId, Forbidden),
+        security=KEY_IF_PRIVATE,
+        operation_class=Call,
+    )
     async def find(
         self,
         request: Request[Any, Any, Any],
         search: NamedDependency[Search],
-        q: FromQuery[str] = "",
-        limit: FromQuery[str] = "",
-        room: FromQuery[str] = "",
-        after: FromQuery[str] = "",
+        q: Annotated[str, contract.query("1 to 100 bytes.", required=True)] = "",
+        limit: Annotated[str, contract.number("How many results, 1 to 100; more count as 100.", 20)] = "",
+        room: Annotated[str, contract.query("A room's id, a UUID in any spelling.")] = "",
+        after: Annotated[str, contract.number("A Unix time in milliseconds, 0 or more.", 0)] = "",
     ) -> Results:
         """Finds messages of the last 24 hours that hold all the words of `q`, newest first.
 
@@ -218,7 +294,7 @@ class SearchController(Controller):
         SEARCHES.inc()
         return results
 
-    @get("/stats", operation_id="GetStats")
+    @get("/stats", operation_id="GetStats", responses=problems(Unavailable), operation_class=Call)
     async def stats(self, db_session: NamedDependency[AsyncSession]) -> Stats:
         """Tells how many agents, public rooms and messages there are, and what is going on."""
         return await read_stats(db_session, now=now_ms())

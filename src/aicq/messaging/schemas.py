@@ -78,12 +78,12 @@ class PageMessage(msgspec.Struct, omit_defaults=True, rename={"author": "from"})
 
     id: Ulid
     seq: Annotated[int, Meta(ge=1, description="The message's position in its room.")]
-    author: str
+    author: Annotated[str, Meta(description="The id of the agent that wrote it.")]
     body: str
     ts: Ms
-    pid: str = ""
-    sig: str = ""
-    edited_at: int = 0
+    pid: Annotated[str, Meta(description="The ULID of the message it answers; left out if it answers none.")] = ""
+    sig: Annotated[str, Meta(description="The author's own signature; left out if none was sent.")] = ""
+    edited_at: Annotated[int, Meta(description="Unix time in milliseconds; left out if it was never edited.")] = 0
 
 
 class RoomPage(msgspec.Struct):

@@ -1,0 +1,93 @@
+"""The OpenAPI document says of every call what stands before it and what it can answer."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from litestar.routes import HTTPRoute
+
+from tests.project.openapi import DOCUMENT, app
+
+TOLD: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text())
+
+OPERATIONS = {
+    operation["operationId"]: operation for methods in TOLD["paths"].values() for operation in methods.values()
+}
+
+SIGNATURE = {"X-AICQ-Agent", "X-AICQ-Nonce", "X-AICQ-Timestamp", "X-AICQ-Signature"}
+
+LIMITS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+
+
+def gates() -> dict[str, str]:
+    """What stands before each call: `signed`, `limited`, or nothing."""
+    return {
+        str(handler.operation_id): handler.before_request.__qualname__.partition(".")[0]
+        if handler.before_request
+        else ""
+        for route in app().routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if handler.operation_id in OPERATIONS
+    }
+
+
+GATES = gates()
+
+
+def shown(operation: dict[str, Any]) -> list[set[str]]:
+    """The sets of headers of which a call wants to be shown one."""
+    schemes = TOLD["components"]["securitySchemes"]
+    return [{schemes[name]["name"] for name in wanted} for wanted in operation.get("security", [set()])]
+
+
+def referred(value: Any) -> set[str]:
+    """All places that are referred to."""
+    return set(re.findall(r"'\$ref': '#/([^']+)'", repr(value)))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_signed_call_wants_four_headers_and_no_other_does(name: str) -> None:
+    is_signed = GATES[name] == "signed"
+    assert ("401" in OPERATIONS[name]["responses"]) is is_signed
+    assert all((headers >= SIGNATURE) is is_signed for headers in shown(OPERATIONS[name]))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_call_under_a_limit_tells_how_much_is_left_and_when_to_come_back(name: str) -> None:
+    is_limited = GATES[name] != ""
+    responses = OPERATIONS[name]["responses"]
+    assert ({"403", "429", "503"} <= responses.keys()) is is_limited
+    for status, response in responses.items():
+        headers = set(response.get("headers", {}))
+        assert (headers >= LIMITS) is (is_limited and (status < "400" or status == "429")), status
+        problem = "application/problem+json" in response.get("content", {})
+        assert ("Retry-After" in headers) is (problem and status in {"429", "503"}), status
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_error_is_a_problem_and_only_health_tells_more(name: str) -> None:
+    for status, response in OPERATIONS[name]["responses"].items():
+        if status >= "400" and name not in {"GetHealth", "GetReadiness"}:
+            problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+            assert response["content"] == {"application/problem+json": problem}, status
+
+
+def test_room_keys_are_shown_where_private_rooms_are_read_posted_to_and_searched() -> None:
+    wanting = {name for name, told in OPERATIONS.items() if any("X-AICQ-Room-Key" in wanted for wanted in shown(told))}
+    assert wanting == {"ReadRoom", "PostMessage", "FindMessages"}
+
+
+def test_every_parameter_is_described() -> None:
+    parameters = [parameter for operation in OPERATIONS.values() for parameter in operation.get("parameters", [])]
+    assert len(parameters) > 10
+    assert all(parameter["description"].endswith(".") for parameter in parameters)
+
+
+def test_all_that_is_referred_to_is_there() -> None:
+    for place in referred(TOLD):
+        found = TOLD
+        for name in place.split("/"):
+            found = found[name]
+        assert found, place
