@@ -44,9 +44,11 @@ class Search:
         found = Results(query=query, results=[], total=0, complete=self._keeper.complete)
         words = query_words(query)
         if room_id is not None:
-            if await self._rooms.find(room_id) is None:
+            room = await self._rooms.find(room_id)
+            if room is None:
                 return found
-            await self._rooms.open(room_id, key, charge)
+            if room.is_private:
+                await self._rooms.prove(room_id, key, room.key_hash, charge)
         if not words:
             return found
         try:
@@ -56,8 +58,8 @@ class Search:
             found.complete = False
             return found
         found.truncated = hits.truncated
-        for hit in hits.hits:
-            room = await self._rooms.find(hit.room_id)
+        homes = await self._rooms.find_all([hit.room_id for hit in hits.hits])
+        for hit, room in zip(hits.hits, homes, strict=True):
             if room is None or (room.is_private and room_id is None):
                 continue
             message = decode_message(hit.wire)

@@ -59,20 +59,6 @@ class Rooms:
         """The room as it is now, or None."""
         return await self._find(room_id)
 
-    async def open(self, room_id: UUID, key: str, charge: Charge) -> OpenRoom:
-        """Returns a room that the caller may read.
-
-        Raises:
-            NotFound: There is none.
-            Forbidden: It is private and the key is missing or wrong.
-        """
-        room = await self._find(room_id)
-        if room is None:
-            raise NotFound("room not found")
-        if room.is_private:
-            await self.prove(room_id, key, room.key_hash, charge)
-        return room
-
     async def prove(self, room_id: UUID, key: str, key_hash: str | None, charge: Charge) -> str:
         """Checks a private room's key and returns the hash that it matches.
 
