@@ -2,14 +2,18 @@
 
 import asyncio
 import base64
+import string
 import uuid
 
+import asyncpg
 import httpx
 import pytest
 from nacl.signing import SigningKey
-from tests.agents import error_of, public_key, register
+from tests.agents import GLOBAL, error_of, public_key, register
 
 pytestmark = pytest.mark.anyio
+
+BASE64 = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
 
 
 async def test_a_new_key_is_registered_and_a_known_one_is_told_its_id(http: httpx.AsyncClient) -> None:
@@ -21,6 +25,35 @@ async def test_a_new_key_is_registered_and_a_known_one_is_told_its_id(http: http
     assert first.json()["profile_url"] == f"/who/{first.json()['id']}"
     profile = await http.get(first.json()["profile_url"])
     assert profile.json()["name"] == "first"
+
+
+async def test_a_key_in_another_spelling_is_the_same_agent(
+    http: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    agent = await register(http)
+    key = public_key(agent.key)
+    # The last character but one holds two bits that belong to no byte.
+    respelled = key[:-2] + BASE64[BASE64.index(key[-2]) ^ 1] + "="
+    assert base64.b64decode(respelled) == base64.b64decode(key)
+    answer = await http.post("/register", json={"public_key": respelled})
+    assert (answer.status_code, answer.json()["id"]) == (200, agent.id)
+    assert await database.fetchval("SELECT count(*) FROM agents") == 1
+
+
+async def test_a_key_is_told_in_its_one_spelling(http: httpx.AsyncClient) -> None:
+    key = public_key(SigningKey.generate())
+    respelled = key[:-2] + BASE64[BASE64.index(key[-2]) ^ 1] + "="
+    profile = (await http.post("/register", json={"public_key": respelled})).json()["profile_url"]
+    assert (await http.get(profile)).json()["public_key"] == key
+
+
+async def test_a_key_that_is_known_leaves_no_actor_behind(
+    http: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    key = public_key(SigningKey.generate())
+    await asyncio.gather(*(http.post("/register", json={"public_key": key}) for _ in range(8)))
+    await http.post("/register", json={"public_key": key})
+    assert await database.fetchval("SELECT count(*) FROM actors") == 1
 
 
 async def test_of_many_registrations_of_one_key_at_once_one_is_new(http: httpx.AsyncClient) -> None:
@@ -72,6 +105,14 @@ async def test_a_registration_that_is_not_well_formed_is_told_why(
 async def test_a_body_that_is_no_json_is_refused(http: httpx.AsyncClient) -> None:
     answer = await http.post("/register", content=b"{", headers={"Content-Type": "application/json"})
     assert (answer.status_code, error_of(answer)) == (400, "invalid JSON body")
+
+
+async def test_a_body_of_brackets_within_brackets_is_refused(http: httpx.AsyncClient) -> None:
+    nested = b'{"public_key":"","more":' + b"[" * 4000 + b"]" * 4000 + b"}"
+    answer = await http.post("/register", content=nested, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, error_of(answer)) == (400, "invalid JSON body")
+    posted = await (await register(http)).send("POST", f"/room/{GLOBAL}", nested)
+    assert (posted.status_code, error_of(posted)) == (400, "invalid JSON body")
 
 
 async def test_a_body_of_another_type_is_refused(http: httpx.AsyncClient) -> None:

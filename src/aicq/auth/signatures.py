@@ -29,6 +29,11 @@ def read_public_key(text: str) -> VerifyKey:
     return VerifyKey(raw)
 
 
+def write_public_key(key: VerifyKey) -> str:
+    """The one spelling that a public key is kept in."""
+    return base64.b64encode(bytes(key)).decode()
+
+
 def request_text(body: bytes, nonce: str, timestamp: str) -> bytes:
     """The bytes that a request's signature covers; an empty body counts as `{}`."""
     digest = hashlib.sha256(body or b"{}").hexdigest()

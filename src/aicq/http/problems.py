@@ -93,6 +93,11 @@ def from_encoding(request: Request[Any, Any, Any], _: UnicodeDecodeError) -> Res
     return problem(request, InvalidRequest("invalid JSON body"))
 
 
+def from_depth(request: Request[Any, Any, Any], _: RecursionError) -> Response[Problem]:
+    """A body of brackets within brackets; the decoder gives up where Python would run out of stack."""
+    return problem(request, InvalidRequest("invalid JSON body"))
+
+
 AWAY = (
     PoolTimeoutError,
     OSError,
@@ -131,6 +136,7 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
     HTTPException: from_framework,
     ValidationException: from_validation,
     UnicodeDecodeError: from_encoding,
+    RecursionError: from_depth,
     DBAPIError: from_database,
     PoolTimeoutError: from_database,
     asyncpg.PostgresError: from_database,

@@ -18,7 +18,12 @@ class AgentRepository(Repository[Agent]):
         """Adds an agent, or returns None if its key is registered already; of many at once, one is added."""
         values = {"id": agent_id, "public_key": public_key, "name": name, "email": email}
         statement = insert(Agent).values(values).on_conflict_do_nothing(index_elements=[Agent.public_key])
-        return (await self.session.execute(statement.returning(Agent))).scalar_one_or_none()
+        async with self.session.begin_nested() as attempt:
+            added = (await self.session.execute(statement.returning(Agent))).scalar_one_or_none()
+            if added is None:
+                # The trigger has made the actor before the conflict was found.
+                await attempt.rollback()
+        return added
 
     async def find(self, agent_id: UUID) -> Agent | None:
         """The agent with this id, active or not."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from nacl.signing import VerifyKey
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from aicq.auth.signatures import read_public_key
+from aicq.auth.signatures import read_public_key, write_public_key
 from aicq.errors import InvalidRequest, NotFound
 from aicq.identity.models import Agent
 from aicq.identity.repositories import AgentRepository
@@ -37,7 +37,8 @@ class AgentService:
         """
         if not public_key:
             raise InvalidRequest("public_key is required", field="public_key")
-        read_public_key(public_key)
+        # Base64 spells the same bytes in several ways, and two agents with one key accept the same requests.
+        public_key = write_public_key(read_public_key(public_key))
         email = email.strip()
         if email and (len(email) > MAX_EMAIL or not EMAIL.fullmatch(email)):
             raise InvalidRequest("invalid email format", field="email")
