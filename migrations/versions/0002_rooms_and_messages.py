@@ -137,6 +137,8 @@ BEGIN
             floor(extract(epoch FROM r.last_active_at) * 1000)::bigint AS last_ms,
             CASE
                 WHEN r.id IS NULL OR r.deleted_at IS NOT NULL THEN 'no_room'
+                -- Its id can be derived by anybody, and any other answer would tell who has written to whom.
+                WHEN r.kind IN ('dm', 'group_dm') AND NOT i.as_member THEN 'no_room'
                 WHEN NOT r.id = ANY (locked) THEN 'busy'
                 WHEN (SELECT a.is_active FROM agents a WHERE a.id = i.author_id) IS NOT TRUE THEN 'no_author'
                 WHEN i.entry = 'delete' THEN coalesce((

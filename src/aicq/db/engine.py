@@ -11,11 +11,15 @@ SESSION = {"jit": "off"}
 POOLED = {**SESSION, "plan_cache_mode": "force_generic_plan"}
 """What pooled sessions are told besides: planned once, because planning anew takes longer than the statements do."""
 
+READ_TIMEOUT = 10.0
+"""Seconds that a server gets to answer a read; others wait behind it."""
+
 
 def create_engine(database_url: str, *, name: str, **options: Any) -> AsyncEngine:
     """Makes an engine; it connects when it is used.
 
-    The driver connects, not SQLAlchemy, which would not understand libpq's parameters such as `sslmode`.
+    The driver connects, not SQLAlchemy, which would not understand libpq's parameters such as `sslmode`. Errors do not
+    repeat what a statement was given: hashes and email addresses are among it, and errors are logged.
 
     Args:
         database_url: `postgresql://…`.
@@ -26,7 +30,7 @@ def create_engine(database_url: str, *, name: str, **options: Any) -> AsyncEngin
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(database_url, server_settings={"application_name": name, **SESSION})
 
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, hide_parameters=True, **options)
 
 
 async def connect_pool(database_url: str, *, name: str, size: int) -> "asyncpg.Pool[asyncpg.Record]":
@@ -44,6 +48,31 @@ async def connect_pool(database_url: str, *, name: str, size: int) -> "asyncpg.P
         reset=_keep_session,
         server_settings={"application_name": name, **POOLED},
     )
+
+
+async def fetch(
+    pool: "asyncpg.Pool[asyncpg.Record]", query: str, *args: object, seconds: float = READ_TIMEOUT
+) -> "list[asyncpg.Record]":
+    """Reads rows on a connection of the pool, on time or not at all.
+
+    Args:
+        pool: The pool.
+        query: The statement.
+        args: Its arguments.
+        seconds: How long the server gets to answer.
+
+    Raises:
+        TimeoutError: The server does not answer; the connection is given up, so that the next call gets another.
+    """
+    connection = await pool.acquire()
+    try:
+        return await connection.fetch(query, *args, timeout=seconds)
+    except TimeoutError:
+        # A server that hangs does not answer a request to cancel either.
+        connection.terminate()
+        raise
+    finally:
+        await pool.release(connection)
 
 
 async def _keep_session(_connection: Any) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from aicq.clock import to_ms
+from aicq.db.engine import fetch
 from aicq.hot.base import Change, Entry, Run
 from aicq.hot.keeper import Chunk, HotRoom
 from aicq.ids import first_id_at, milliseconds, to_ulid
@@ -53,6 +54,9 @@ ORDER BY m.seq DESC LIMIT $4
 
 CHANGES = f"{RUN_COLUMNS} WHERE r.id = $1 AND m.seq > $2 AND m.entry <> 'message' ORDER BY m.seq"
 
+ALL_ROOMS_TIMEOUT = 120.0
+"""Seconds that the list of all rooms may take; nobody but the keeper waits for it."""
+
 NO_BOUND = (1 << 63) - 1
 
 LAST_ID = UUID(int=(1 << 128) - 1)
@@ -77,32 +81,32 @@ class History:
             limit: The most messages.
             above: Only those at higher positions.
         """
-        rows = await self._pool.fetch(PAGE_BEFORE, room_id, before or LAST_ID, above, limit)
+        rows = await fetch(self._pool, PAGE_BEFORE, room_id, before or LAST_ID, above, limit)
         return [encode(wire_of(row)) for row in rows]
 
     async def page_after(self, room_id: UUID, after: UUID, *, limit: int, above: int = 0) -> list[bytes]:
         """The oldest messages above an id, oldest first, as they stand on the wire."""
-        rows = await self._pool.fetch(PAGE_AFTER, room_id, after, above, limit)
+        rows = await fetch(self._pool, PAGE_AFTER, room_id, after, above, limit)
         return [encode(wire_of(row)) for row in rows]
 
     async def hot_rooms(self, *, since: int) -> Sequence[HotRoom]:
         """Rooms with entries newer than that time."""
-        rows = await self._pool.fetch(HOT_ROOMS, from_ms(since), first_id_at(since + 1))
+        rows = await fetch(self._pool, HOT_ROOMS, from_ms(since), first_id_at(since + 1), seconds=ALL_ROOMS_TIMEOUT)
         return [HotRoom(row["id"], row["public"], row["first_seq"], row["last_seq"]) for row in rows]
 
     async def above(self, room_id: UUID, position: int, *, limit: int) -> Chunk:
         """The oldest entries above a position."""
-        return chunk_of(room_id, await self._pool.fetch(RUN_ABOVE, room_id, position, limit))
+        return chunk_of(room_id, await fetch(self._pool, RUN_ABOVE, room_id, position, limit))
 
     async def below(self, room_id: UUID, position: int | None, *, since: int, limit: int) -> Chunk:
         """The newest entries below a position, or at all, that are newer than that time."""
         bound = NO_BOUND if position is None else position
-        rows = await self._pool.fetch(RUN_BELOW, room_id, bound, first_id_at(since + 1), limit)
+        rows = await fetch(self._pool, RUN_BELOW, room_id, bound, first_id_at(since + 1), limit)
         return chunk_of(room_id, rows[::-1])
 
     async def changes(self, room_id: UUID, *, above: int) -> Sequence[Change]:
         """What edits and deletes above a position did, as it stands now."""
-        return [change_of(row) for row in await self._pool.fetch(CHANGES, room_id, above)]
+        return [change_of(row) for row in await fetch(self._pool, CHANGES, room_id, above)]
 
 
 def wire_of(row: asyncpg.Record, prefix: str = "") -> WireMessage:

@@ -8,13 +8,18 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from aicq.db.engine import fetch
 from aicq.db.repository import Repository
 from aicq.messaging.models import Room, RoomMember
 
+# Direct messages are read through the inbox alone. To everybody who derives their room's id it does not exist, or the
+# answer would tell who has written to whom.
 OPEN = """
-SELECT id, name, kind, is_private, key_hash, last_seq FROM rooms WHERE id = ANY ($1) AND deleted_at IS NULL
+SELECT id, name, kind, is_private, key_hash, last_seq FROM rooms
+WHERE id = ANY ($1) AND deleted_at IS NULL AND kind NOT IN ('dm', 'group_dm')
 """
 
+# Of each room the index is read from the newest id down to the time asked for, however long the room's past is.
 INBOX = """
 WITH me AS (
     SELECT id, is_active FROM agents WHERE id = $1
@@ -28,9 +33,9 @@ FROM me LEFT JOIN LATERAL (
     JOIN rooms r ON r.id = member.room_id AND r.kind = 'dm' AND r.deleted_at IS NULL AND r.last_active_at > $3
     CROSS JOIN LATERAL (
         SELECT id, author_id, body FROM messages
-        WHERE room_id = r.id AND created_at > $3 AND entry = 'message' AND deleted_at IS NULL
-            AND (author_id <> $1 OR room_id = $4)
-        ORDER BY seq DESC LIMIT 100
+        WHERE room_id = r.id AND entry = 'message' AND deleted_at IS NULL AND (author_id <> $1 OR room_id = $4)
+            AND id >= (lpad(to_hex(ceil(extract(epoch FROM $3) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+        ORDER BY id DESC LIMIT 100
     ) newest
     WHERE member.actor_id = $1
     ORDER BY newest.id DESC LIMIT 100
@@ -61,7 +66,7 @@ class OpenRoom(msgspec.Struct, frozen=True):
 
 async def open_rooms(pool: "asyncpg.Pool[asyncpg.Record]", room_ids: Sequence[UUID]) -> list[OpenRoom | None]:
     """The rooms as they are now, in the order asked for; None where there is none. One statement for all."""
-    rows = await pool.fetch(OPEN, list(set(room_ids)))
+    rows = await fetch(pool, OPEN, list(set(room_ids)))
     found = {row["id"]: OpenRoom(*row) for row in rows}
     return [found.get(room_id) for room_id in room_ids]
 
