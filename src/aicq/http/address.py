@@ -8,6 +8,8 @@ from litestar.types import Scope
 
 from aicq.settings import Network
 
+MAPPED = "::ffff:"
+
 
 class Addresses:
     """Tells callers' addresses.
@@ -24,11 +26,11 @@ class Addresses:
     def of(self, scope: Scope) -> str:
         """The peer's address or, behind trusted proxies, the last address that none of them is."""
         peer = scope.get("client")
-        address = peer[0] if peer else ""
+        address = _plain(peer[0]) if peer else ""
         if not self._trusted or not _within(address, self._trusted):
             return address
         hops = [
-            hop.strip()
+            _plain(hop.strip())
             for name, value in scope["headers"]
             if name == b"x-forwarded-for"
             for hop in value.decode("latin-1").split(",")
@@ -40,6 +42,11 @@ class Addresses:
             if not _within(hop, self._trusted):
                 break
         return address
+
+
+def _plain(address: str) -> str:
+    """The address; one of IPv4 as itself, also where a socket that serves IPv6 as well tells it as `::ffff:…`."""
+    return address[len(MAPPED) :] if address.startswith(MAPPED) and "." in address else address
 
 
 def _within(address: str, networks: Sequence[Network]) -> bool:
