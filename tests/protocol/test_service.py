@@ -1,5 +1,7 @@
 """What the service says of itself, and what every response carries."""
 
+from typing import Any
+
 import httpx
 import pytest
 import yaml
@@ -103,3 +105,33 @@ async def test_browsers_of_any_origin_may_call(http: httpx.AsyncClient) -> None:
     answer = await http.get(f"/room/{GLOBAL}", headers={"Origin": "https://example.org"})
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+
+
+async def test_a_caller_who_leaves_amid_its_body_is_no_error_of_ours(http: httpx.AsyncClient) -> None:
+    transport = http._transport  # noqa: SLF001 - httpx cannot leave amid a body, the app behind it can be left
+    assert isinstance(transport, httpx.ASGITransport)
+    parts: list[Any] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+    scope: Any = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/register",
+        "raw_path": b"/register",
+        "root_path": "",
+        "scheme": "http",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json"), (b"content-length", b"100")],
+        "client": ("127.0.0.1", 1),
+        "server": ("test", 80),
+    }
+
+    async def receive() -> Any:
+        return parts.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await transport.app(scope, receive, send)
+    assert sent[0]["status"] == 400

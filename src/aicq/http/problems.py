@@ -69,10 +69,16 @@ FRAMEWORK_SENTENCES = {
 }
 
 
+GONE = "client disconnected prematurely"
+"""How Litestar tells of a caller who left amid its own body; nobody reads the answer, and it is no error of ours."""
+
+
 def from_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Litestar's own errors: no such route, wrong method, oversize, a body that is no JSON."""
     if isinstance(error.__cause__, SerializationException):
         return problem(request, InvalidRequest("invalid JSON body"))
+    if error.detail == GONE:
+        return problem(request, InvalidRequest("the request ended before its body did"))
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return from_bug(request, error)
     sentence = FRAMEWORK_SENTENCES.get(HTTPStatus(error.status_code), error.detail)
