@@ -14,6 +14,7 @@ from aicq.hot.keeper import KEEPER_LOCK, Chunk, HotRoom
 from aicq.ids import to_ulid
 from aicq.messaging.history import History
 from aicq.messaging.log import MessageLog, Stored
+from aicq.messaging.publisher import runs_of
 from tests.messaging.conftest import (
     Connection,
     Outbox,
@@ -30,12 +31,15 @@ pytestmark = pytest.mark.anyio
 
 Answer = TypeVar("Answer")
 
+Name = tuple[str, UUID | None]
+
 
 class Interrupted(History):
     """The log, where something happens right after, or right before, one of its answers is read.
 
     Args:
         process: Whose log it is.
+        room_id: The room that the answer is about, if it is about one.
         at: The answer.
         what: What happens, once.
         before: It happens before the answer is read.
@@ -44,37 +48,38 @@ class Interrupted(History):
     def __init__(
         self,
         process: Process,
+        room_id: UUID,
         at: Literal["hot_rooms", "above", "below", "changes"],
         what: Callable[[], Awaitable[object]],
         *,
         before: bool = False,
     ) -> None:
         super().__init__(process.pool)
-        self._at = at
+        self._at = (at, None if at == "hot_rooms" else room_id)
         self._what = what
         self._before = before
         self.happened = False
 
     async def hot_rooms(self, *, since: int) -> Sequence[HotRoom]:
-        return await self._around("hot_rooms", super().hot_rooms(since=since))
+        return await self._around(("hot_rooms", None), super().hot_rooms(since=since))
 
     async def above(self, room_id: UUID, position: int, *, limit: int) -> Chunk:
-        return await self._around("above", super().above(room_id, position, limit=limit))
+        return await self._around(("above", room_id), super().above(room_id, position, limit=limit))
 
     async def below(self, room_id: UUID, position: int | None, *, since: int, limit: int) -> Chunk:
-        return await self._around("below", super().below(room_id, position, since=since, limit=limit))
+        return await self._around(("below", room_id), super().below(room_id, position, since=since, limit=limit))
 
     async def changes(self, room_id: UUID, *, above: int) -> Sequence[Change]:
-        return await self._around("changes", super().changes(room_id, above=above))
+        return await self._around(("changes", room_id), super().changes(room_id, above=above))
 
-    async def _around(self, name: str, answer: Awaitable[Answer]) -> Answer:
+    async def _around(self, name: Name, answer: Awaitable[Answer]) -> Answer:
         if self._before:
             await self._happen(name)
         read = await answer
         await self._happen(name)
         return read
 
-    async def _happen(self, name: str) -> None:
+    async def _happen(self, name: Name) -> None:
         if name == self._at and not self.happened:
             self.happened = True
             await self._what()
@@ -181,10 +186,13 @@ async def test_a_message_deleted_while_the_store_is_filled_does_not_reappear(
     filler = await world.process()
 
     async def delete() -> None:
+        # The first half of what a publisher does; the second would fill the room itself.
         deleter.hot.epoch = filler.hot.epoch
-        await deleter.delete(room, author, posted[2].id)
+        draft = a_draft(room, author, "", entry="delete", target_id=posted[2].id)
+        deleted = await MessageLog(deleter.pool, Outbox().publish).append(draft)
+        await deleter.hot.messages.append(runs_of([deleted]), now=now_ms())
 
-    log = Interrupted(filler, at, delete, before=before)
+    log = Interrupted(filler, room, at, delete, before=before)
     filler.follow(log)
     await lose_everything(deleter)
     await filler.keeper._adopt()  # noqa: SLF001 - a step of the keeper, to be driven alone
@@ -200,7 +208,7 @@ async def test_a_message_deleted_while_a_hole_is_closed_does_not_reappear(
     await post_many(deleter, room, author, 1)
     silent = MessageLog(deleter.pool, Outbox().publish)
     unseen = await silent.append(a_draft(room, author, "word"))
-    closer.follow(log := Interrupted(closer, "above", lambda: deleter.delete(room, author, unseen.id)))
+    closer.follow(log := Interrupted(closer, room, "above", lambda: deleter.delete(room, author, unseen.id)))
     await closer.post(room, author, "word")
     assert log.happened
     await assert_holds_the_log(closer, room, deleted=[unseen.id])
@@ -267,7 +275,7 @@ async def test_trouble_that_is_noticed_while_the_store_is_filled_is_not_forgotte
         await committed(process, room, author, 1)
         process.keeper.notice()
 
-    process.follow(log := Interrupted(process, "hot_rooms", miss_one))
+    process.follow(log := Interrupted(process, room, "hot_rooms", miss_one))
     process.keeper.notice()
     await until(lambda: log.happened)
     await until_complete(process)

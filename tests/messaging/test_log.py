@@ -220,21 +220,25 @@ async def deadlocks(database: Connection) -> int:
 
 
 async def test_of_copies_that_race_on_two_workers_one_is_stored_without_a_deadlock(
-    database_url: str, database: Connection, author: UUID
+    database_url: str, database: Connection, second: Connection, author: UUID
 ) -> None:
     rooms = [await add_room(database) for _ in range(4)]
     before = await deadlocks(database)
     async with workers(database_url, 2) as (one, other):
-        for turn in range(20):
-            nonces = [uuid4().hex for _ in range(40)]
-            drafts = [a_draft(rooms[n % 4], author, f"{turn} {n}", nonce=nonce) for n, nonce in enumerate(nonces)]
-            copies = [a_draft(rooms[(n + 1) % 4], author, f"{turn} {n}", nonce=nonce) for n, nonce in enumerate(nonces)]
-            answers = await answers_of(*map(one.append, drafts), *map(other.append, reversed(copies)))
-            pairs = list(zip(answers[:40], reversed(answers[40:]), strict=True))
-            for pair in pairs:
+        for turn in range(5):
+            nonces = [uuid4().hex for _ in range(200)]
+            # In other rooms, so that no lock on a room keeps the copies apart.
+            drafts = [a_draft(rooms[n % 2], author, f"{turn} {n}", nonce=nonce) for n, nonce in enumerate(nonces)]
+            copies = [a_draft(rooms[2 + n % 2], author, f"{turn} {n}", nonce=nonce) for n, nonce in enumerate(nonces)]
+            async with stopped(second):
+                calls = [*map(one.append, drafts), *map(other.append, reversed(copies))]
+                racing = asyncio.create_task(answers_of(*calls))
+                await until_blocked(database, count=2, application="worker")
+            answers = await racing
+            for pair in zip(answers[:200], reversed(answers[200:]), strict=True):
                 assert sorted(type(answer).__name__ for answer in pair) == ["ReplayedRequest", "Stored"]
-    assert await database.fetchval("SELECT count(*) FROM messages WHERE author_id = $1", author) == 800
-    assert await database.fetchval("SELECT count(*) FROM nonces WHERE actor_id = $1", author) == 800
+    assert await database.fetchval("SELECT count(*) FROM messages WHERE author_id = $1", author) == 1000
+    assert await database.fetchval("SELECT count(*) FROM nonces WHERE actor_id = $1", author) == 1000
     await assert_gapless(database, *rooms)
     assert await deadlocks(database) == before
 
@@ -406,7 +410,8 @@ async def test_more_than_may_wait_is_refused(
         waiting = [asyncio.create_task(log.append(a_draft(room, author))) for _ in range(10_000)]
         await asyncio.sleep(0)
         with pytest.raises(Unavailable) as refused:
-            await log.append(a_draft(room, author))
+            async with asyncio.timeout(10):
+                await log.append(a_draft(room, author))
         for call in waiting:
             call.cancel()
     assert refused.value.retry_after
