@@ -10,6 +10,8 @@ from typing import Self
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 SOCKET = ".s.PGSQL.5432"
+GOODBYE = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+LINGERING = 0.1
 COMMIT = b"message_log_append"
 
 
@@ -39,6 +41,7 @@ class CuttingProxy:
         )
         self.cuts: Counter[Cut] = Counter()
         self._armed: list[Cut] = []
+        self._connections: set[_Connection] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="proxy")
         self._listening = threading.Event()
@@ -56,6 +59,14 @@ class CuttingProxy:
     def arm(self, *cuts: Cut) -> None:
         """Has the next commits cut, one for each."""
         self._armed += cuts
+
+    def say_goodbye(self) -> None:
+        """Ends all connections as Postgres does when it is told to, but closes them only a moment later."""
+        self._loop.call_soon_threadsafe(self._say_goodbye)
+
+    def _say_goodbye(self) -> None:
+        for connection in self._connections:
+            connection.say_goodbye()
 
     @property
     def is_armed(self) -> bool:
@@ -92,6 +103,7 @@ class CuttingProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await self._connect()
         connection = _Connection(self, writer, upstream_writer)
+        self._connections.add(connection)
         try:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(connection.pump_calls(reader))
@@ -99,6 +111,7 @@ class CuttingProxy:
         except* (OSError, EOFError):
             pass
         finally:
+            self._connections.discard(connection)
             for each in (writer, upstream_writer):
                 each.transport.abort()
 
@@ -123,6 +136,13 @@ class _Connection:
         self._server = server
         self._commits: set[bytes] = set()
         self._cut: Cut | None = None
+        self._has_ended = False
+
+    def say_goodbye(self) -> None:
+        """Says that the connection ends, and says nothing after it."""
+        self._has_ended = True
+        self._client.write(b"E" + struct.pack("!i", len(GOODBYE) + 4) + GOODBYE)
+        asyncio.get_running_loop().call_later(LINGERING, self._client.transport.abort)
 
     async def pump_calls(self, reader: asyncio.StreamReader) -> None:
         head = await reader.readexactly(4)
@@ -133,6 +153,8 @@ class _Connection:
                 self._cut = self._proxy.take()
             if self._cut is Cut.BEFORE:
                 raise EOFError
+            if self._has_ended:
+                continue
             self._server.write(kind + struct.pack("!i", len(body) + 4) + body)
             await self._server.drain()
             if kind == b"S" and self._cut is Cut.DURING:
@@ -141,9 +163,9 @@ class _Connection:
     async def pump_answers(self, reader: asyncio.StreamReader) -> None:
         while True:
             kind, body = await read_message(reader)
-            if self._cut is not None:
-                if kind == b"Z":
-                    raise EOFError
+            if self._cut is not None and kind == b"Z":
+                raise EOFError
+            if self._cut is not None or self._has_ended:
                 continue
             self._client.write(kind + struct.pack("!i", len(body) + 4) + body)
             await self._client.drain()

@@ -1,4 +1,4 @@
-"""Under eight writers on two workers, the connection to Postgres is cut at commits."""
+"""Under eight writers on two workers, connections to Postgres are cut at commits, and ended while they are idle."""
 
 import asyncio
 
@@ -25,3 +25,15 @@ async def test_the_connection_is_cut_at_commits(house_behind_a_proxy: House, pro
     crowd = await house_behind_a_proxy.survive(cut_often)
     assert crowd.trouble == []
     assert all(sent.id for sent in crowd.sent)
+
+
+async def test_connections_are_ended_and_used_before_they_close(
+    house_behind_a_proxy: House, proxy: CuttingProxy
+) -> None:
+    async def end(crowd: Crowd) -> None:
+        for _ in range(10):
+            proxy.say_goodbye()
+            await crowd.progress(2)
+
+    crowd = await house_behind_a_proxy.survive(end)
+    assert all("nothing was stored" in trouble for trouble in crowd.trouble)

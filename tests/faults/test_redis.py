@@ -7,6 +7,7 @@ import pytest
 
 from tests.faults.house import House
 from tests.faults.writers import Crowd
+from tests.servers import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -43,17 +44,35 @@ async def test_redis_is_emptied(house_on_redis: House) -> None:
 async def test_redis_is_set_back_to_an_old_snapshot(house_on_redis: House) -> None:
     redis = house_on_redis.redis
 
-    async def set_back(crowd: Crowd) -> None:
-        with redis.client as client:
-            client.bgsave()
-            while client.info("persistence")["rdb_bgsave_in_progress"]:  # noqa: ASYNC110 - Redis sets no event
-                await asyncio.sleep(0.01)
+    async def save_and_set_back(crowd: Crowd) -> None:
+        await save(redis)
         await crowd.progress()
-        redis.kill()
-        redis.start()
-        (redis.directory / "dump.rdb").unlink()
+        set_back(redis)
         # It holds the first messages, and knows nothing of the last.
         with redis.client as client:
             assert client.keys(f"room:{crowd.rooms[0]}:*")
 
-    await house_on_redis.survive(set_back)
+    await house_on_redis.survive(save_and_set_back)
+
+
+async def test_redis_is_set_back_while_nobody_looks(house_on_redis: House) -> None:
+    await house_on_redis.until_healthy()
+    async with Crowd.writing(house_on_redis.service.url, writers=8, rooms=3) as crowd:
+        await crowd.progress()
+        await save(house_on_redis.redis)
+        await crowd.progress()
+    set_back(house_on_redis.redis)
+    await house_on_redis.assert_all_is_there(crowd)
+
+
+async def save(redis: RedisServer) -> None:
+    with redis.client as client:
+        client.bgsave()
+        while client.info("persistence")["rdb_bgsave_in_progress"]:  # noqa: ASYNC110 - Redis sets no event
+            await asyncio.sleep(0.01)
+
+
+def set_back(redis: RedisServer) -> None:
+    redis.kill()
+    redis.start()
+    (redis.directory / "dump.rdb").unlink()
