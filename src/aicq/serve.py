@@ -20,8 +20,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
 from aicq import __version__, data_dir, logs
@@ -30,6 +31,9 @@ from aicq.db.reach import check, connections_needed, place
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.lifeline import die_with
 from aicq.settings import Settings
+
+if TYPE_CHECKING:
+    from aicq.hot.choice import Choice
 
 log = structlog.get_logger("aicq.serve")
 
@@ -62,9 +66,9 @@ def serve(settings: Settings) -> None:
         settings = data_dir.with_secrets(settings)
         _share_metrics(settings)
         url = stack.enter_context(_own_database(settings))
-        lines = _make_ready(settings, url)
+        choice, lines = _make_ready(settings, url)
         free_address(settings.host, settings.port)  # somebody may have come first
-        os.environ.update(_environment(settings, url))
+        os.environ.update(_environment(settings, url, choice))
         _run_workers(settings, address, lines)
 
 
@@ -145,53 +149,52 @@ def free_address(host: str, port: int) -> str:
     return str(target[0])
 
 
-def _make_ready(settings: Settings, url: str) -> list[str]:
-    """Brings database and hot store to where the workers can start, and returns what there is to tell."""
+def _make_ready(settings: Settings, url: str) -> tuple["Choice", list[str]]:
+    """Brings database and hot store to where the workers can start; the hot store chosen, and what there is to tell."""
     server = asyncio.run(check(url))
     from aicq.db.migrate import upgrade  # noqa: PLC0415 - takes a second to import; wrong settings are told before
 
     upgrade(settings.migrations_path, url)
-    hot_store = asyncio.run(find_hot_store(settings))
+    choice, hot_store = asyncio.run(find_hot_store(settings))
     where = f"{settings.data_dir / 'pg'} (embedded)" if settings.database_url is None else place(url)
     token = settings.data_dir / data_dir.ADMIN_TOKEN
-    return [
+    return choice, [
         f"data         {where}, Postgres {server.version}",
         f"hot store    {hot_store}",
         f"admin token  {token if token.exists() else 'AICQ_ADMIN_TOKEN'}",
     ]
 
 
-async def find_hot_store(settings: Settings) -> str:
-    """Says which hot store the workers will take.
+async def find_hot_store(settings: Settings) -> tuple["Choice", str]:
+    """Chooses the hot store for all workers, and says which it is.
 
     Raises:
         StartError: Redis was demanded and does not answer.
     """
-    if settings.hot_store == "redis" and settings.redis_url is None:
-        raise StartError("AICQ_HOT_STORE is redis, but REDIS_URL is not set.")
-    if settings.hot_store == "postgres" or settings.redis_url is None:
-        return "Postgres"
+    from aicq.hot.choice import choose  # noqa: PLC0415 - wrong settings are told before
+
+    choice = await choose(msgspec.structs.replace(settings, hot_store_chosen=""))
+    if choice.kind == "postgres":
+        return choice, "Postgres" + (" (degraded: Redis does not answer at REDIS_URL)" if choice.degraded else "")
     from aicq.hot.redis import RedisHotStore  # noqa: PLC0415 - not needed without Redis
 
-    redis = RedisHotStore(settings.redis_url)
+    redis = RedisHotStore(settings.redis_url or "")
     try:
-        await redis.open()
-        return (await redis.probe()).version.capitalize()
+        return choice, (await redis.probe()).version.capitalize()
     except HotStoreUnavailable:
-        if settings.hot_store == "redis":
-            raise StartError("Redis does not answer at REDIS_URL, and AICQ_HOT_STORE is redis.") from None
-        return "Postgres (degraded: Redis does not answer at REDIS_URL)"
+        return choice, "Redis"
     finally:
         await redis.close()
 
 
-def _environment(settings: Settings, url: str) -> dict[str, str]:
+def _environment(settings: Settings, url: str, choice: "Choice") -> dict[str, str]:
     """What the workers are told beyond the environment that we were given."""
     return {
         "DATABASE_URL": url,
         "AICQ_DATA_DIR": str(settings.data_dir),
         "AICQ_ADMIN_TOKEN": settings.admin_token,
         "AICQ_SECRET_KEY": settings.secret_key,
+        "AICQ_HOT_STORE_CHOSEN": choice.kind,
         "AICQ_WORKERS": str(settings.workers),
         "HOST": settings.host,
         "PORT": str(settings.port),

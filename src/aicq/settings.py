@@ -70,6 +70,7 @@ class Environment(msgspec.Struct, frozen=True, rename=str.upper, kw_only=True):
     redis_db: Annotated[int, Meta(ge=0)] = 0
     redis_ssl: bool = False
     aicq_hot_store: Literal["auto", "redis", "postgres"] = "auto"
+    aicq_hot_store_chosen: Literal["", "redis", "postgres"] = ""
     aicq_data_dir: str = ""
     host: str = "127.0.0.1"
     port: Port = 8080
@@ -97,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         database_url: `postgresql://…`, or None: `aicq serve` starts the embedded Postgres in `data_dir`.
         redis_url: `redis://…` or `rediss://…`, or None: the hot store lives in Postgres.
         hot_store: `auto` takes Redis where `redis_url` is set, else Postgres.
+        hot_store_chosen: What `aicq serve` has chosen for its workers; empty: each app chooses for itself.
         data_dir: Where the embedded Postgres and the secrets that were made once live.
         admin_token: Opens `/admin`; empty until `aicq serve` has made or read it.
         secret_key: Signs tokens and encrypts secrets; empty until `aicq serve` has made or read it.
@@ -113,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pool_idle: int = 600
     redis_url: str | None = None
     hot_store: Literal["auto", "redis", "postgres"] = "auto"
+    hot_store_chosen: Literal["", "redis", "postgres"] = ""
     data_dir: Path
     host: str = "127.0.0.1"
     port: int = 8080
@@ -152,6 +155,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         pool_idle=env.database_pool_idle,
         redis_url=_redis_url(env),
         hot_store=env.aicq_hot_store,
+        hot_store_chosen=env.aicq_hot_store_chosen,
         data_dir=Path(env.aicq_data_dir).expanduser().absolute() if env.aicq_data_dir else _user_data_dir(given),
         host=env.host,
         port=env.port,

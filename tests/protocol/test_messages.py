@@ -77,6 +77,12 @@ async def test_a_message_that_cannot_be_stored_is_told_why_and_takes_no_position
     assert [message["seq"] for message in (await read(http))["messages"]] == [1]
 
 
+async def test_what_is_optional_may_be_null(http: httpx.AsyncClient) -> None:
+    agent = await register(http)
+    assert (await agent.post("hi", pid=None, sig=None)).status_code == 201
+    assert await agent.create_room("room", is_private=False, key=None)
+
+
 async def test_a_request_over_8_kib_is_too_large_however_it_is_sent(http: httpx.AsyncClient) -> None:
     agent = await register(http)
     body = b'{"body":"hi","more":"' + b"x" * 8200 + b'"}'

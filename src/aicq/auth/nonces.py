@@ -39,6 +39,11 @@ async def spend(session: AsyncSession, caller: Caller) -> None:
         raise ReplayedRequest
 
 
+async def is_spent(session: AsyncSession, caller: Caller) -> bool:
+    """Whether the caller's nonce is spent already."""
+    return await session.get(Nonce, (caller.id, caller.nonce)) is not None
+
+
 async def forget_old(session: AsyncSession) -> None:
     """Drops nonces whose requests would be refused as too old, unless another process is at it."""
     await session.execute(FORGET, {"lock": FORGET_LOCK, "life": NONCE_LIFE})

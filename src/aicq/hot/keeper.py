@@ -196,31 +196,53 @@ class Keeper:
                 if page is None or page.first > room.first:
                     await self.fill_below(room.id, public=room.public)
 
-    async def catch_up(self, room_id: UUID, *, held: int) -> None:
-        """Appends to the store what the log has above `held`, the last position of the room's span."""
-        while self._log is not None:
+    async def catch_up(self, room_id: UUID, *, held: int, chunks: int | None = None) -> bool:
+        """Appends to the store what the log has above `held`, the last position of the room's span.
+
+        Args:
+            room_id: The room.
+            held: The last position of its span.
+            chunks: How many chunks at the most; None for all there are.
+
+        Returns:
+            Whether nothing is missing any more.
+        """
+        while self._log is not None and chunks != 0:
             chunk = await self._log.above(room_id, held, limit=CHUNK)
             if chunk.run is None:
-                return
+                return True
             before, held = held, (await self._hot.messages.append([chunk.run], now=now_ms()))[0]
-            if held <= before:
-                return
+            if held <= before or len(chunk.run.entries) < CHUNK:
+                return True
+            chunks = chunks and chunks - 1
+        return self._log is None
 
-    async def fill_below(self, room_id: UUID, *, public: bool) -> None:
-        """Adds to the store what the log has below the room's span, or all of it if there is none."""
-        while self._log is not None:
+    async def fill_below(self, room_id: UUID, *, public: bool, chunks: int | None = None) -> bool:
+        """Adds to the store what the log has below the room's span, or all of it if there is none.
+
+        Args:
+            room_id: The room.
+            public: Whether anybody may find its messages.
+            chunks: How many chunks at the most; None for all there are.
+
+        Returns:
+            Whether nothing is missing any more.
+        """
+        while self._log is not None and chunks != 0:
             page = (await self._hot.messages.pages([PageQuery(room_id, limit=1)], now=now_ms()))[0]
             since = now_ms() - HOT_WINDOW
             chunk = await self._log.below(room_id, page.first if page else None, since=since, limit=CHUNK)
             if chunk.run is None:
-                return
+                return True
             if await self._hot.messages.prepend(chunk.run, now=now_ms()):
                 # An edit or a delete that was committed since the chunk was read found nothing to change in the store.
                 changes = await self._log.changes(room_id, above=chunk.as_of)
                 if changes:
                     await self._hot.messages.revise(room_id, public=public, changes=changes)
                 if len(chunk.run.entries) < CHUNK:
-                    return
+                    return True
+            chunks = chunks and chunks - 1
+        return self._log is None
 
     async def _row(self) -> asyncpg.Record | None:
         return await self._pool.fetchrow("SELECT active, epoch, complete FROM hot_store")

@@ -8,6 +8,7 @@ gives every handler `hot`, the hot store: Redis where `REDIS_URL` is set and ans
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import structlog
 from litestar import Litestar
 from litestar.config.app import AppConfig
@@ -17,6 +18,7 @@ from litestar.plugins import InitPlugin
 from aicq.db.engine import connect_pool
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.hot.base import HotStore
+from aicq.hot.choice import choose
 from aicq.hot.keeper import Keeper
 from aicq.hot.postgres import PostgresHotStore
 from aicq.hot.redis import RedisHotStore
@@ -52,7 +54,7 @@ class HotStorePlugin(InitPlugin):
         # A pool of its own: the hot path never waits behind requests that hold the engine's connections.
         pool = await connect_pool(self._database_url, name="aicq hot", size=8)
         try:
-            self.store = await self._open(PostgresHotStore(pool, self._database_url))
+            self.store = await self._open(pool)
             self.keeper = Keeper(pool, self.store)
             try:
                 yield
@@ -61,22 +63,19 @@ class HotStorePlugin(InitPlugin):
         finally:
             await pool.close()
 
-    async def _open(self, fallback: PostgresHotStore) -> HotStore:
-        settings = self._settings
-        wanted = settings.hot_store
-        if wanted == "redis" and settings.redis_url is None:
-            raise StartError("AICQ_HOT_STORE is redis, but REDIS_URL is not set.")
-        if wanted != "postgres" and settings.redis_url is not None:
-            redis = RedisHotStore(settings.redis_url)
-            try:
-                await redis.open()
-            except HotStoreUnavailable:
-                await redis.close()
-                if wanted == "redis":
-                    raise StartError("Redis does not answer at REDIS_URL, and AICQ_HOT_STORE is redis.") from None
-                self.degraded = "Redis did not answer at the start; the hot store is in Postgres."
-                log.warning("hot store degraded", reason=self.degraded)
-            else:
-                return redis
-        await fallback.open()
-        return fallback
+    async def _open(self, pool: "asyncpg.Pool[asyncpg.Record]") -> HotStore:
+        choice = await choose(self._settings)
+        self.degraded = choice.degraded
+        if choice.degraded:
+            log.warning("hot store degraded", reason=choice.degraded)
+        store: HotStore
+        if choice.kind == "redis":
+            store = RedisHotStore(self._settings.redis_url or "")
+        else:
+            store = PostgresHotStore(pool, self._database_url)
+        try:
+            await store.open()
+        except HotStoreUnavailable:
+            # It has been chosen, for this worker's neighbours as well; the keeper sees when it is back.
+            log.warning("hot store does not answer", store=choice.kind)
+        return store

@@ -24,6 +24,9 @@ BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 JSON = "application/json"
 
+MOST_EXHAUSTED = 10_000
+"""Addresses remembered as exhausted before those whose time is over are dropped."""
+
 READS = frozenset({"who", "channels", "room_read", "dm_read", "find"})
 """Rules of requests that go on uncounted while the hot store is away: Postgres can answer them."""
 
@@ -82,6 +85,7 @@ class Admission:
             return
         if not verdict.allowed:
             wait = verdict.levels[0].wait
+            self._forget_exhausted()
             self._exhausted[address] = asyncio.get_running_loop().time() + wait / 1000
             LIMITED.labels("failures").inc()
             raise RateLimited(retry_after=_seconds(wait))
@@ -101,6 +105,12 @@ class Admission:
             return
         raise RateLimited(retry_after=_seconds(left * 1000))
 
+    def _forget_exhausted(self) -> None:
+        """Drops addresses that may come again, once there are many of them."""
+        if len(self._exhausted) >= MOST_EXHAUSTED:
+            now = asyncio.get_running_loop().time()
+            self._exhausted = {address: until for address, until in self._exhausted.items() if until > now}
+
     async def _take_all(self, charges: list[Charge]) -> list[Verdict]:
         return await self._hot.limits.take(charges, now=now_ms())
 
@@ -118,6 +128,33 @@ class Admission:
             over_bytes = verdict.levels[-1].wait > 0 and quotas[-1].key.startswith("bytes:")
             sentence = "message byte rate limit exceeded (32KB/min)" if over_bytes else ""
             raise RateLimited(sentence, retry_after=_seconds(wait))
+
+
+class Attempts:
+    """What the address of a request has failed at, for those who check room keys.
+
+    Args:
+        admission: Counts.
+        address: The address.
+    """
+
+    def __init__(self, admission: Admission, address: str) -> None:
+        self._admission = admission
+        self._address = address
+
+    def check(self) -> None:
+        """Raises RateLimited if there were too many."""
+        self._admission.refuse_exhausted(self._address)
+
+    async def failed(self) -> None:
+        """Counts one more; raises RateLimited if that is too many."""
+        await self._admission.charge_failure(self._address)
+
+
+def attempts_of(request: Request[Any, Any, Any]) -> Attempts:
+    """The attempts of a request's address."""
+    admission = admission_of(request)
+    return Attempts(admission, admission.addresses.of(request.scope))
 
 
 def limited(rule: str) -> Gate:

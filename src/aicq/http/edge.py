@@ -1,12 +1,13 @@
 """The edge: every request gets an id, every response its headers, every pair one log line and its metrics."""
 
+import asyncio
 import logging
 import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from litestar import Litestar
@@ -48,6 +49,14 @@ CORS = CORSConfig(
 )
 
 
+BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+
+BODY_TIMEOUT = 15.0
+"""Seconds that a caller may take for the next part of a request's body."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
 class Edge:
     """The outermost layer around the app, so that unknown routes and errors get the same treatment."""
 
@@ -77,7 +86,7 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, in_time(receive) if has_body(scope) else receive, send_with_headers)
         finally:
             self._record(scope, status, request_id, time.perf_counter() - started)
 
@@ -85,7 +94,8 @@ class Edge:
         # The template, not the path: paths hold ids, which would make a new time series for each.
         route = str(scope.get("path_template") or "unmatched")
         method = str(scope["method"])  # type: ignore[typeddict-item]
-        count, duration = meters(method, route, status)
+        # Callers may make methods up, which would make new time series as well.
+        count, duration = meters(method if method in METHODS else "other", route, status)
         count.inc()
         duration.observe(seconds)
         if self._writes_lines:
@@ -99,6 +109,24 @@ class Edge:
                 ms=round(seconds * 1000, 2),
                 agent=agent,
             )
+
+
+def has_body(scope: Scope) -> bool:
+    """Whether a request announces a body."""
+    return any(name in BODY_HEADERS for name, _ in scope["headers"])
+
+
+def in_time(receive: Receive) -> Receive:
+    """Takes a caller who stops amid a body for gone, so that stalled bodies cannot fill a worker."""
+
+    async def receive_in_time() -> Any:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                return await receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+
+    return receive_in_time
 
 
 @lru_cache(maxsize=1024)

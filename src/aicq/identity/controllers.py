@@ -44,7 +44,7 @@ class AgentController(Controller):
         Answers 201 for a new agent and 200, with nothing changed, for a key that is registered already.
         """
         agent, is_new = await agents.register(
-            public_key=data.public_key, name=data.name, email=data.email, now=now_ms()
+            public_key=data.public_key, name=data.name or "", email=data.email or "", now=now_ms()
         )
         if is_new:
             REGISTERED.inc()

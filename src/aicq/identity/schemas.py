@@ -12,8 +12,8 @@ class Registration(msgspec.Struct):
     """An agent that wants to register."""
 
     public_key: PublicKey = ""
-    name: Annotated[str, Meta(description="Cut at 100 bytes; control characters are removed.")] = ""
-    email: Annotated[str, Meta(description="At most 254 characters; shown to nobody.")] = ""
+    name: Annotated[str | None, Meta(description="Cut at 100 bytes; control characters are removed.")] = ""
+    email: Annotated[str | None, Meta(description="At most 254 characters; shown to nobody.")] = ""
 
 
 class Registered(msgspec.Struct):

@@ -1,6 +1,5 @@
 """The AICQ protocol's rooms, messages, direct messages and search."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -22,7 +21,7 @@ from aicq.errors import (
     Unprocessable,
 )
 from aicq.http import contract
-from aicq.http.admission import admission_of, limited
+from aicq.http.admission import attempts_of, limited
 from aicq.http.contract import (
     COUNTED,
     KEY_IF_PRIVATE,
@@ -72,7 +71,7 @@ def new_message_bytes(body: bytes) -> int:
     """How many bytes of text a post brings; none if it is refused anyway."""
     try:
         return len(decode_new_message(body).body.encode())
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return 0
 
 
@@ -121,7 +120,9 @@ class RoomController(Controller):
         self, request: AgentRequest, data: JSONBody[NewRoom], rooms: NamedDependency[RoomService]
     ) -> CreatedRoom:
         """Creates a room. A private one needs a key, which everybody has to show who reads or posts."""
-        room = await rooms.create(request.user, name=data.name, is_private=data.is_private, key=data.key, now=now_ms())
+        room = await rooms.create(
+            request.user, name=data.name, is_private=data.is_private, key=data.key or "", now=now_ms()
+        )
         return CreatedRoom(str(room.id), room.name or "", room.is_private)
 
     @get(
@@ -159,7 +160,7 @@ class RoomController(Controller):
             after=from_ulid(after) if after else None,
             whole_millisecond=not is_ulid(before),
         )
-        content = await reader.read(wanted, key=room_key(request), charge=charge_of(request))
+        content = await reader.read(wanted, key=room_key(request), attempts=attempts_of(request))
         return Response(content, media_type="application/json")
 
     @post(
@@ -186,10 +187,10 @@ class RoomController(Controller):
             request.user,
             parse_uuid(room_id, BAD_ROOM_ID),
             body=data.body,
-            pid=data.pid,
-            sig=data.sig,
+            pid=data.pid or "",
+            sig=data.sig or "",
             key=room_key(request),
-            charge=charge_of(request),
+            attempts=attempts_of(request),
         )
         POSTED.labels("public" if stored.public else "private").inc()
         return Posted(stored.ulid, stored.ts)
@@ -289,7 +290,7 @@ class SearchController(Controller):
             room_id=parse_uuid(room, BAD_ROOM_ID) if room else None,
             after=number(after, default=0, most=1 << 48),
             key=room_key(request),
-            charge=charge_of(request),
+            attempts=attempts_of(request),
         )
         SEARCHES.inc()
         return results
@@ -319,13 +320,9 @@ def bound_of(before: str) -> Any:
 
 
 def room_key(request: Request[Any, Any, Any]) -> str:
-    """The room key that a request shows."""
-    return request.headers.get("x-aicq-room-key", "")
-
-
-def charge_of(request: Request[Any, Any, Any]) -> Callable[[], Awaitable[None]]:
-    """Counts a check of a room key against the request's address."""
-    admission = admission_of(request)
-    address = admission.addresses.of(request.scope)
-    admission.refuse_exhausted(address)
-    return lambda: admission.charge_failure(address)
+    """The room key that a request shows: the header's bytes as UTF-8, as keys are sent in JSON, or as Latin-1."""
+    shown = request.headers.get("x-aicq-room-key", "")
+    try:
+        return shown.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return shown

@@ -56,9 +56,12 @@ class Publisher:
     async def _append(self, runs: list[Run]) -> None:
         held = await self._hot.messages.append(runs, now=now_ms())
         for run, last in zip(runs, held, strict=True):
-            # Another worker's entries are committed but not here yet: take them from the log rather than wait.
-            if last < position_of(run.entries[-1]):
-                await self._keeper.catch_up(run.room_id, held=last)
+            # Another worker's entries are committed but not here yet: take them from the log rather than wait. If they
+            # are many, the keeper brings the rest; the posts of this group are still to be answered.
+            if last < position_of(run.entries[-1]) and not await self._keeper.catch_up(
+                run.room_id, held=last, chunks=1
+            ):
+                self._keeper.notice()
         await self._complete_beginnings(runs)
 
     async def _complete_beginnings(self, runs: list[Run]) -> None:
@@ -74,8 +77,10 @@ class Publisher:
             return
         pages = await self._hot.messages.pages([PageQuery(run.room_id, limit=1) for run in new], now=now)
         for run, page in zip(new, pages, strict=True):
-            if page is None or page.first > 1:
-                await self._keeper.fill_below(run.room_id, public=run.public)
+            if (page is None or page.first > 1) and not await self._keeper.fill_below(
+                run.room_id, public=run.public, chunks=1
+            ):
+                self._keeper.notice()
             self._begun.add(run.room_id)
 
     def _wake(self, room_ids: set[str]) -> None:

@@ -15,7 +15,7 @@ class NewRoom(msgspec.Struct):
 
     name: Annotated[str, Meta(description="1 to 50 of a-z, A-Z, 0-9, _ and -; need not be unique.")] = ""
     is_private: bool = False
-    key: Annotated[str, Meta(description="Opens a private room: 16 characters at least, 72 bytes at most.")] = ""
+    key: Annotated[str | None, Meta(description="Opens a private room: 16 characters at least, 72 bytes at most.")] = ""
 
 
 class CreatedRoom(msgspec.Struct):
@@ -30,9 +30,9 @@ class NewMessage(msgspec.Struct):
     """A message to be posted."""
 
     body: Annotated[str, Meta(description="1 to 4096 bytes.")] = ""
-    pid: Annotated[str, Meta(description="The ULID of the message it answers, in the same room.")] = ""
+    pid: Annotated[str | None, Meta(description="The ULID of the message it answers, in the same room.")] = ""
     sig: Annotated[
-        str,
+        str | None,
         Meta(description=r"Base64 Ed25519 over `aicq-message-v1\n{room_id}\n{pid or empty}\n{body}`; optional."),
     ] = ""
 

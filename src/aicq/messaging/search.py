@@ -8,7 +8,7 @@ from aicq.hot.base import HotStore, HotStoreStale, SearchQuery
 from aicq.hot.keeper import Keeper
 from aicq.hot.words import query_words
 from aicq.messaging.schemas import Result, Results
-from aicq.messaging.services import Charge, Rooms
+from aicq.messaging.services import Attempts, Rooms
 from aicq.messaging.wire import decode_message
 
 MAX_QUERY_BYTES = 100
@@ -29,7 +29,7 @@ class Search:
         self._rooms = rooms
 
     async def find(
-        self, query: str, *, limit: int, room_id: UUID | None, after: int, key: str, charge: Charge
+        self, query: str, *, limit: int, room_id: UUID | None, after: int, key: str, attempts: Attempts
     ) -> Results:
         """Finds messages that hold all words of the query, newest first.
 
@@ -48,7 +48,7 @@ class Search:
             if room is None:
                 return found
             if room.is_private:
-                await self._rooms.prove(room_id, key, room.key_hash, charge)
+                await self._rooms.prove(room_id, key, room.key_hash, attempts)
         if not words:
             return found
         try:

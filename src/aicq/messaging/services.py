@@ -3,15 +3,14 @@
 import asyncio
 import re
 import unicodedata
-from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Protocol, cast
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from aicq.auth.nonces import spend
+from aicq.auth.nonces import is_spent, spend
 from aicq.auth.requests import Caller, Directory
 from aicq.auth.signatures import holds, message_text
 from aicq.batches import Batcher
@@ -38,8 +37,15 @@ MAX_BODY = 4096
 MAX_DIRECT_BODY = 8192
 INBOX_DAYS = 7
 
-Charge = Callable[[], Awaitable[None]]
-"""Counts one check of a room key against the caller's address; raises when there were too many."""
+
+class Attempts(Protocol):
+    """The wrong room keys that an address has shown, and what else of that kind it has done."""
+
+    def check(self) -> None:
+        """Raises RateLimited if there were too many."""
+
+    async def failed(self) -> None:
+        """Counts one more; raises RateLimited if that is too many."""
 
 
 class Rooms:
@@ -54,12 +60,13 @@ class Rooms:
         self._pool = pool
         self._keys = keys
         self._find: Batcher[UUID, OpenRoom | None] = Batcher(self.find_all)
+        self._checking = asyncio.Lock()
 
     async def find(self, room_id: UUID) -> OpenRoom | None:
         """The room as it is now, or None."""
         return await self._find(room_id)
 
-    async def prove(self, room_id: UUID, key: str, key_hash: str | None, charge: Charge) -> str:
+    async def prove(self, room_id: UUID, key: str, key_hash: str | None, attempts: Attempts) -> str:
         """Checks a private room's key and returns the hash that it matches.
 
         Raises:
@@ -70,9 +77,21 @@ class Rooms:
         if key_hash is None:
             raise Forbidden("invalid room key", field="X-AICQ-Room-Key")
         if not await self._keys.is_known(room_id, key, key_hash):
-            await charge()
-            await self._keys.check(room_id, key, key_hash)
+            await self._check(room_id, key, key_hash, attempts)
         return key_hash
+
+    async def _check(self, room_id: UUID, key: str, key_hash: str, attempts: Attempts) -> None:
+        # One after the other: of guesses made at once none is checked that the one before has used up, and of those
+        # who come with the right key the first is checked for all.
+        async with self._checking:
+            if await self._keys.is_known(room_id, key, key_hash):
+                return
+            attempts.check()
+            try:
+                await self._keys.check(room_id, key, key_hash)
+            except Forbidden:
+                await attempts.failed()
+                raise
 
     async def find_all(self, room_ids: list[UUID]) -> list[OpenRoom | None]:
         """The rooms as they are now, each in its place, or None; one statement."""
@@ -110,7 +129,7 @@ class RoomReader:
         self._pages = pages
         self._read: Batcher[PageRequest, tuple[OpenRoom, bytes]] = Batcher(self._read_all)
 
-    async def read(self, wanted: PageRequest, *, key: str, charge: Charge) -> bytes:
+    async def read(self, wanted: PageRequest, *, key: str, attempts: Attempts) -> bytes:
         """A page as JSON: `room`, `messages` newest first, `has_more`.
 
         Raises:
@@ -119,7 +138,7 @@ class RoomReader:
         """
         room, page = await self._read(wanted)
         if room.is_private:
-            await self._rooms.prove(room.id, key, room.key_hash, charge)
+            await self._rooms.prove(room.id, key, room.key_hash, attempts)
         return page
 
     async def _read_all(self, wanted: list[PageRequest]) -> list[tuple[OpenRoom, bytes] | Exception]:
@@ -164,7 +183,7 @@ class MessageService:
         self._moderator = moderator
 
     async def post(
-        self, caller: Caller, room_id: UUID, *, body: str, pid: str, sig: str, key: str, charge: Charge
+        self, caller: Caller, room_id: UUID, *, body: str, pid: str, sig: str, key: str, attempts: Attempts
     ) -> Stored:
         """Posts a message.
 
@@ -181,7 +200,7 @@ class MessageService:
         room = await self._rooms.find(room_id) if key else None
         proof = None
         if room is not None and room.is_private:
-            proof = await self._rooms.prove(room_id, key, room.key_hash, charge)
+            proof = await self._rooms.prove(room_id, key, room.key_hash, attempts)
         return await self._log.append(
             Draft(
                 room_id=room_id,
@@ -263,7 +282,7 @@ class DirectMessages:
         try:
             return await self._log.append(draft)
         except NotFound:
-            await self._make_room(draft.room_id, caller.id, recipient)
+            await self._make_room(draft.room_id, caller, recipient)
         return await self._log.append(draft)
 
     async def inbox(self, caller: Caller, *, now: int) -> list[asyncpg.Record]:
@@ -282,11 +301,18 @@ class DirectMessages:
             raise ReplayedRequest
         return [row for row in rows if row["id"] is not None]
 
-    async def _make_room(self, room_id: UUID, one: UUID, other: UUID) -> None:
+    async def _make_room(self, room_id: UUID, caller: Caller, recipient: UUID) -> None:
+        """Makes the room of a pair, unless the message that needs it would be refused anyway."""
         async with self._sessions.begin() as session:
-            if await AgentRepository(session).find(other) is None:
+            agents = AgentRepository(session)
+            if await agents.find(recipient) is None:
                 raise NotFound("recipient not found")
-            await RoomRepository(session).create_direct(room_id, [one, other])
+            sender = await agents.find(caller.id)
+            if sender is None or not sender.is_active:
+                raise Forbidden("agent is not active")
+            if await is_spent(session, caller):
+                raise ReplayedRequest
+            await RoomRepository(session).create_direct(room_id, [caller.id, recipient])
 
 
 class RoomService:
@@ -313,6 +339,8 @@ class RoomService:
             raise InvalidRequest("name must be 1-50 characters: letters, digits, hyphens, underscores", field="name")
         if is_private and len(key) < MIN_KEY:
             raise InvalidRequest(f"private rooms require key (min {MIN_KEY} chars)", field="key")
+        # Before anything is asked of the session: its connection is not to be held while keys wait for their turn.
+        key_hash = await self._keys.hash(key) if is_private else None
         agent = await AgentRepository(self._session).find(caller.id)
         if agent is None or not agent.is_active:
             raise Forbidden("agent is not active")
@@ -322,7 +350,7 @@ class RoomService:
             name=name,
             kind="room",
             is_private=is_private,
-            key_hash=await self._keys.hash(key) if is_private else None,
+            key_hash=key_hash,
             created_by=caller.id,
         )
         await self._rooms.create(room)
