@@ -142,7 +142,8 @@ class Found(msgspec.Struct, frozen=True):
 
     Args:
         hits: Newest first; of one millisecond the higher room id, then the higher message id first.
-        truncated: There were more candidates than the query allowed, so older messages may have been missed.
+        truncated: There were more candidates than the query allowed, and fewer hits among them than wanted, so older
+            messages may have been missed. A store that finds them nevertheless need not say so.
     """
 
     hits: Sequence[Hit]
@@ -164,6 +165,8 @@ class Messages(ABC):
         overlaps the span only the rest is added. A run that begins beyond `last + 1` is not added: the caller reads
         the log from there on and appends again. `last` is moved after the entries are in place. A `change` is made
         together with its entry, only if its entry was added, and is nothing where the store does not hold the target.
+        A stub stays a stub: no change that comes late brings a deleted message back. A room whose run is not public is
+        found publicly no more.
         Entries that expired at `now` are swept from the rooms touched.
 
         Returns:
@@ -179,7 +182,8 @@ class Messages(ABC):
         """Adds entries that end just below the room's span, or begins the span of a room that has none: a refill.
 
         Returns:
-            Whether they were added; False if they do not end at `first - 1`, or reach past what has expired at `now`.
+            Whether they were added; False if they do not end at `first - 1`, or if any of them has expired at `now`.
+            Their changes are not made: what a refill reads has been changed already.
 
         Raises:
             HotStoreStale: Nothing was added.
@@ -212,7 +216,11 @@ class Messages(ABC):
 
     @abstractmethod
     async def forget(self, room_id: UUID) -> None:
-        """Drops all that is held of a room; readers take the log until it is filled again."""
+        """Drops all that is held of a room; readers take the log until it is filled again.
+
+        Raises:
+            HotStoreStale: There was nothing to drop.
+        """
 
 
 class Quota(msgspec.Struct, frozen=True):
