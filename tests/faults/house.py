@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 
 from tests.agents import error_of, find, read
-from tests.faults.writers import TIMEOUT, Crowd, Sent
+from tests.faults.writers import Crowd, Sent, client_of
 from tests.process.service import Service
 from tests.servers import RedisServer
 
@@ -66,7 +66,7 @@ class House:
 
     async def survive(self, fault: Callable[[Crowd], Awaitable[object]], *, writers: int = 8, rooms: int = 3) -> Crowd:
         """Brings a fault about under writers, waits until all is in order again, and looks through everything."""
-        await self.until_healthy()
+        await self.stand_up()
         async with Crowd.writing(self.service.url, writers=writers, rooms=rooms) as crowd:
             await crowd.progress()
             before = [sent for sent in crowd.sent if sent.is_stored]
@@ -76,6 +76,13 @@ class House:
         await self.assert_spent_nonces_are_refused(before, crowd)
         await self.assert_all_is_there(crowd)
         return crowd
+
+    async def stand_up(self) -> None:
+        """Starts the service if another scenario failed and left it dead; the rest heals by itself, or has failed."""
+        assert self.service.process is not None
+        if self.service.process.poll() is not None:
+            await asyncio.to_thread(self.service.start)
+        await self.until_healthy()
 
     async def until_healthy(self) -> None:
         """Waits until every worker calls everything healthy, and the hot store complete."""
@@ -94,7 +101,7 @@ class House:
     async def _health(self) -> dict[str, Any] | None:
         """What one of the workers says of itself."""
         try:
-            async with httpx.AsyncClient(base_url=self.service.url, timeout=TIMEOUT) as http:
+            async with client_of(self.service.url) as http:
                 report: dict[str, Any] = (await http.get("/health")).json()
                 return report
         except httpx.TransportError:
@@ -105,7 +112,7 @@ class House:
         old = [sent for sent in before if sent.is_fresh][-16:]
         new = [sent for sent in crowd.sent if sent.is_stored and sent.is_fresh][-16:]
         assert new
-        async with httpx.AsyncClient(base_url=self.service.url, timeout=TIMEOUT) as http:
+        async with client_of(self.service.url) as http:
             for sent in [*old, *new]:
                 answer = await self._once_admitted(http, sent)
                 assert (answer.status_code, error_of(answer)) == (401, "nonce already used")
@@ -123,7 +130,7 @@ class House:
     async def assert_all_is_there(self, crowd: Crowd) -> None:
         """Every acknowledged message is read either way, once, in order, and found; nothing else is."""
         assert [wrong for writer in crowd.writers for wrong in writer.wrong] == [], "\n".join(self.errors())
-        async with httpx.AsyncClient(base_url=self.service.url, timeout=TIMEOUT) as http:
+        async with client_of(self.service.url) as http:
             messages = {room: await read_through(http, room) for room in crowd.rooms}
             assert_recorded(crowd, messages)
             await self.assert_logged(messages)

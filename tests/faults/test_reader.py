@@ -3,19 +3,18 @@
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.agents import read
 from tests.faults.house import House
-from tests.faults.writers import TIMEOUT, Crowd
+from tests.faults.writers import Crowd, client_of
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("limit", [5, 200])
 async def test_who_follows_by_cursor_misses_nothing_and_repeats_nothing(house: House, limit: int) -> None:
-    await house.until_healthy()
+    await house.stand_up()
     async with Crowd.writing(house.service.url, writers=20, rooms=1) as crowd:
         over = asyncio.Event()
         followers = [asyncio.create_task(follow(house, crowd.rooms[0], limit, over)) for _ in range(2)]
@@ -36,7 +35,7 @@ async def follow(house: House, room: str, limit: int, over: asyncio.Event) -> li
     after = "0" * 26
     while True:
         was_over = over.is_set()
-        async with httpx.AsyncClient(base_url=house.service.url, timeout=TIMEOUT) as http:
+        async with client_of(house.service.url) as http:
             for _ in range(5):
                 page = await read(http, room, limit=limit, after=after)
                 seen += page["messages"][::-1]

@@ -56,7 +56,7 @@ async def test_redis_is_set_back_to_an_old_snapshot(house_on_redis: House) -> No
 
 
 async def test_redis_is_set_back_while_nobody_looks(house_on_redis: House) -> None:
-    await house_on_redis.until_healthy()
+    await house_on_redis.stand_up()
     async with Crowd.writing(house_on_redis.service.url, writers=8, rooms=3) as crowd:
         await crowd.progress()
         await save(house_on_redis.redis)

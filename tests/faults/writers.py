@@ -25,6 +25,20 @@ PER_WORD = 25
 UNKNOWN = OutcomeUnknown().sentence
 
 
+class Transport(httpx.AsyncHTTPTransport):
+    """Connections, where one that is lost as soon as it was made is a connection that was not made."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except AttributeError as error:  # what anyio makes of it: its transport has no socket any more
+            raise httpx.ConnectError("lost at once", request=request) from error
+
+
+def client_of(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, timeout=TIMEOUT, transport=Transport())
+
+
 class Sent:
     """A message, its signed request, and what is known of it.
 
@@ -141,7 +155,7 @@ class Crowd:
     async def writing(cls, url: str, *, writers: int, rooms: int) -> AsyncIterator[Self]:
         """Has writers write to new rooms for as long as the context is open; all has been answered when it closes."""
         token = f"t{secrets.token_hex(4)}"
-        clients = [httpx.AsyncClient(base_url=url, timeout=TIMEOUT) for _ in range(writers)]
+        clients = [client_of(url) for _ in range(writers)]
         try:
             agents = [await register(client, "writer") for client in clients]
             room_ids = [await agents[0].create_room("room") for _ in range(rooms)]
