@@ -175,9 +175,11 @@ class Crowd:
     async def progress(self, count: int = 10, *, seconds: float = 60) -> None:
         """Waits until each writer has so many more messages acknowledged."""
         goals = [(writer, writer.acknowledged + count) for writer in self.writers]
-        async with asyncio.timeout(seconds):
-            while any(writer.acknowledged < goal for writer, goal in goals):  # noqa: ASYNC110 - servers set no event
-                await asyncio.sleep(0.02)
+        deadline = time.monotonic() + seconds
+        while any(writer.acknowledged < goal for writer, goal in goals):
+            told = [(goal - writer.acknowledged, len(writer.sent), writer.trouble[-3:]) for writer, goal in goals]
+            assert time.monotonic() < deadline, f"missing, sent, and what was told last: {told}"
+            await asyncio.sleep(0.02)
 
     @property
     def sent(self) -> list[Sent]:
