@@ -197,6 +197,7 @@ def ids_of(page: MessagePage) -> list[str]:
     steps=[("post", 6), ("delete many", 5), ("post unseen", 3), ("post", 6), ("delete many", 12), ("post", 1)],
     queries=[Query("newest", 0, 4), Query("before", 14, 2), Query("after", -1, 3), Query("after", 3, 9)],
 )
+@example(steps=[("post", 3), ("delete unseen", 1)], queries=[Query("newest", 0, 2), Query("after", 0, 1)])
 @example(
     steps=[("post", 5), ("new epoch", 0), ("post", 3), ("delete", 1)],
     queries=[Query("newest", 0, 9), Query("before", 6, 3), Query("after", 0, 2), Query("after", 5, 2)],

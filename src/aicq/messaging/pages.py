@@ -86,19 +86,20 @@ class Pages:
 
     async def after(self, room_id: UUID, bound: UUID, *, last_seq: int, limit: int) -> MessagePage:
         """The oldest messages above `bound`, newest of them first."""
-        found, covered = await self._hot_after(room_id, bound, limit=limit)
+        found, covered = await self._hot_after(room_id, bound, last_seq=last_seq, limit=limit)
         if len(found) <= limit and covered < last_seq:
             start = max(bound, from_ulid(found[-1][ID].decode())) if found else bound
             found += await self._history.page_after(room_id, start, limit=limit + 1 - len(found), above=covered)
         return MessagePage(found[:limit][::-1], has_more=len(found) > limit)
 
-    async def _hot_after(self, room_id: UUID, bound: UUID, *, limit: int) -> tuple[list[bytes], int]:
+    async def _hot_after(self, room_id: UUID, bound: UUID, *, last_seq: int, limit: int) -> tuple[list[bytes], int]:
         """What the hot store has above `bound`, and up to which position it answers for that."""
         found: list[bytes] = []
         at = bound
         while len(found) <= limit:
             page = await self.ask(PageQuery(room_id, limit + 1 + SPARE, after=to_ulid(at)))
-            if page is None or page.last < page.first:
+            # What the store has not got yet may have changed what it holds: a message that is deleted by now.
+            if page is None or page.last < max(page.first, last_seq):
                 return found, 0 if at == bound else position(at)
             if not page.entries:
                 # Everything it holds is at or below `at`.
