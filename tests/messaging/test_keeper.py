@@ -12,6 +12,7 @@ from aicq.hot import keeper as keeper_module
 from aicq.hot.base import Change, PageQuery, SearchQuery
 from aicq.hot.keeper import KEEPER_LOCK, Chunk, HotRoom
 from aicq.ids import to_ulid
+from aicq.messaging import publisher as publisher_module
 from aicq.messaging.history import History
 from aicq.messaging.log import MessageLog, Stored
 from aicq.messaging.publisher import runs_of
@@ -293,4 +294,20 @@ async def test_a_hole_that_nobody_noticed_is_closed_in_time(
     async with asyncio.timeout(20):
         while len(await held(process, room)) < 4:  # noqa: ASYNC110 - a server sets no event
             await asyncio.sleep(0.01)
+    await assert_holds_the_log(process, room)
+
+
+async def test_a_log_that_cannot_be_read_does_not_hold_up_answers(
+    world: World, second: Connection, room: UUID, author: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "TIMEOUT", 0.2)
+    process = await world.running()
+    await post_many(process, room, author, 2)
+    entries = await committed(process, room, author, 2)
+    async with second.transaction():
+        await second.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+        async with asyncio.timeout(5):
+            await process.publisher.publish([entries[1]])
+        assert not process.keeper.complete
+    await until_complete(process)
     await assert_holds_the_log(process, room)

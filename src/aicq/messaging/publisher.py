@@ -15,6 +15,9 @@ from aicq.messaging.wire import WireMessage, message_entry, stub, stub_entry
 
 log = structlog.get_logger("aicq.log")
 
+TIMEOUT = 5.0
+"""Seconds that posts wait at the most for the hot store to get what it lacks; the keeper goes on from there."""
+
 FORGET_EVERY = 3_600_000
 """Milliseconds after which it is looked at again where rooms begin: a span may have expired as a whole since."""
 
@@ -39,7 +42,8 @@ class Publisher:
     async def publish(self, stored: list[Stored]) -> list[None]:
         """Appends to the hot store and wakes readers. Never fails: readers take the log where the store has a hole."""
         try:
-            await self._append(runs_of(stored))
+            async with asyncio.timeout(TIMEOUT):
+                await self._append(runs_of(stored))
         except (HotStoreStale, HotStoreUnavailable):
             self._keeper.notice()
         except Exception as error:
