@@ -25,6 +25,7 @@ class AICQError(Exception):
     """Something went wrong on our side; the request id helps us to find it."""
 
     status: ClassVar[int] = 500
+    outcome: ClassVar[str] = ""
 
     def __init__(self, sentence: str = "", *, field: str | None = None, retry_after: int | None = None) -> None:
         self.sentence = sentence or (type(self).__doc__ or "").strip().rstrip(".")
@@ -108,6 +109,8 @@ class HotStoreUnavailable(Unavailable):
 
 class OutcomeUnknown(Unavailable):
     """The database was lost at the commit; whether the message was stored is unknown."""
+
+    outcome = "unknown"
 
 
 class StartError(AICQError):

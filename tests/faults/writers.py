@@ -11,7 +11,6 @@ from typing import Self
 
 import httpx
 
-from aicq.errors import OutcomeUnknown
 from tests.agents import Agent, register
 
 TIMEOUT = httpx.Timeout(60)
@@ -21,8 +20,6 @@ FRESH = 24.0
 
 PER_WORD = 25
 """Messages that share a word."""
-
-UNKNOWN = OutcomeUnknown().sentence
 
 
 class Transport(httpx.AsyncHTTPTransport):
@@ -118,13 +115,14 @@ class Writer:
             sent.id = answer.json()["id"]
             sent.is_stored = True
             return False
-        sentence = answer.json()["error"]
+        problem = answer.json()
+        sentence = problem["error"]
         if answer.status_code == 401 and sentence == "nonce already used" and might_be_stored:
             sent.is_stored = True
             return False
         self.trouble.append(sentence)
         if answer.status_code == 503 and "retry-after" in answer.headers:
-            return await self._pause(outcome=sentence == UNKNOWN)
+            return await self._pause(outcome=problem.get("outcome") == "unknown")
         self.wrong.append(f"{answer.status_code} {sentence}, after {self.trouble[-5:]}")
         sent.is_stored = False
         return False

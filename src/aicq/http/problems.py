@@ -29,6 +29,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
         detail: One sentence about what is wrong.
         error: The same sentence, where AICQ clients look for it.
         field: The field, header or parameter that is wrong, if it is one.
+        outcome: `unknown` if what was asked for may have been done; in every other case it was not.
         request_id: Under which the request stands in the log.
     """
 
@@ -38,17 +39,26 @@ class Problem(msgspec.Struct, omit_defaults=True):
     error: str
     type: str = "about:blank"
     field: str = ""
+    outcome: str = ""
     request_id: str = ""
 
 
 def problem(request: Request[Any, Any, Any], error: AICQError) -> Response[Problem]:
     """The answer to one of our errors."""
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
-    return answer(request, error.status, error.sentence, field=error.field or "", headers=headers)
+    return answer(
+        request, error.status, error.sentence, field=error.field or "", outcome=error.outcome, headers=headers
+    )
 
 
 def answer(
-    request: Request[Any, Any, Any], status: int, sentence: str, *, field: str = "", headers: dict[str, str]
+    request: Request[Any, Any, Any],
+    status: int,
+    sentence: str,
+    *,
+    field: str = "",
+    outcome: str = "",
+    headers: dict[str, str],
 ) -> Response[Problem]:
     """A problem with this status and this sentence."""
     content = Problem(
@@ -57,6 +67,7 @@ def answer(
         detail=sentence,
         error=sentence,
         field=field,
+        outcome=outcome,
         request_id=str(request.scope.get("aicq.request_id", "")),
     )
     return Response(content, status_code=status, headers=headers, media_type=PROBLEM_TYPE)
