@@ -14,6 +14,7 @@ AICQError                    500
 ├── RateLimited              429
 ├── Unavailable              503
 │   ├── HotStoreUnavailable  503
+│   ├── LeaseTaken           503
 │   └── OutcomeUnknown       503
 └── StartError               the process exits with the sentence
 """
@@ -105,6 +106,10 @@ class Unavailable(AICQError):
 
 class HotStoreUnavailable(Unavailable):
     """The hot store does not answer, so limits cannot be counted; nothing was stored, try again."""
+
+
+class LeaseTaken(Unavailable):
+    """Somebody else is doing this just now; nothing was stored, try again."""
 
 
 class OutcomeUnknown(Unavailable):

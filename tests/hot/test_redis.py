@@ -11,6 +11,7 @@ import pytest
 
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.hot.base import HOT_WINDOW, Charge, HotStoreStale, Level, PageQuery, Quota, SearchQuery, Wake
+from aicq.hot.cache import Cache
 from aicq.hot.redis import RedisHotStore
 from aicq.hot.redis_client import PAUSE
 from tests.hot.logged import HOUR, NOW, LoggedRoom, read_newest
@@ -289,3 +290,16 @@ async def test_a_password_opens_the_store(tmp_path: Path) -> None:
             await store.bus.publish(["t"])
             assert await anext(wakes) == Wake("t")
         await store.close()
+
+
+async def test_without_the_server_a_cached_function_is_called(server: RedisServer, store: RedisHotStore) -> None:
+    calls = []
+
+    @Cache(store).cached("n", int)
+    async def found_out() -> int:
+        calls.append(1)
+        return 7
+
+    server.kill()
+    assert [await found_out(), await found_out()] == [7, 7]
+    assert calls == [1, 1]

@@ -351,6 +351,67 @@ class Values(ABC):
         """Removes all values whose keys begin with `prefix`, in chunks that block nobody, and returns how many."""
 
 
+class Member(msgspec.Struct, frozen=True):
+    """A member of a set, for a while.
+
+    Args:
+        key: The set, `{kind}:{name}`, without a space.
+        name: The member.
+        expires: Until when, exclusive, in Unix milliseconds.
+    """
+
+    key: str
+    name: str
+    expires: int
+
+
+class Members(ABC):
+    """Sets whose members each have an expiry of their own: who types, who is online, which sockets are open.
+
+    Atomic per set; lost on a crash.
+    """
+
+    @abstractmethod
+    async def add(self, members: Sequence[Member], *, now: int) -> None:
+        """Adds members, and moves the expiry of those that are there already."""
+
+    @abstractmethod
+    async def join(self, member: Member, *, most: int, now: int) -> bool:
+        """Adds a member, or moves its expiry, unless `most` others are there at `now`; exact under any concurrency."""
+
+    @abstractmethod
+    async def remove(self, key: str, names: Collection[str]) -> None:
+        """Removes members; nothing happens to those that are not there."""
+
+    @abstractmethod
+    async def names(self, keys: Sequence[str], *, now: int) -> list[list[str]]:
+        """For each set the names of its members at `now`, sorted."""
+
+    @abstractmethod
+    async def count(self, keys: Sequence[str], *, now: int) -> list[int]:
+        """For each set how many members it has at `now`."""
+
+
+class Locks(ABC):
+    """Leases by name. Of many who want one, one has it, until it expires or is released; lost on a crash.
+
+    A lease alone does not make sure that its holder is the only one who acts: holders pause, and a crash forgets them.
+    `hot/leases.py` gives each lease a fencing token besides, which the one who is acted upon compares.
+    """
+
+    @abstractmethod
+    async def acquire(self, name: str, owner: str, *, expires: int, now: int) -> bool:
+        """Takes the lease until `expires`, exclusive, if nobody has it at `now`, not even `owner`."""
+
+    @abstractmethod
+    async def extend(self, name: str, owner: str, *, expires: int, now: int) -> bool:
+        """Moves the expiry of a lease that `owner` has at `now`; False if they have it no more."""
+
+    @abstractmethod
+    async def release(self, name: str, owner: str) -> bool:
+        """Ends the lease; False, and nothing happens, if it is not the owner's."""
+
+
 class Wake(msgspec.Struct, frozen=True):
     """Something moved under this topic: read on from where you are. None: something may have been missed."""
 
@@ -401,6 +462,8 @@ class HotStore(ABC):
     messages: Messages
     limits: Limits
     values: Values
+    members: Members
+    locks: Locks
     bus: Bus
 
     @abstractmethod

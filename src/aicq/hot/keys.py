@@ -7,7 +7,14 @@
     epoch                              STRING  {epoch}:{run_id}
     ratelimit:{category}:{subject}     ZSET    score: milliseconds, member: {total so far, 16 digits}:{cost}
     ratelimit:block:{address}          STRING  {until}:{reason}
-    {kind}:{name}                      STRING  {expires}:{value}; the kinds of this list and `values` are taken
+    typing:{room_id}                   ZSET    score: expires, member: an actor's id
+    presence:{actor_id}                ZSET    score: expires, member: where the actor was seen
+    online:agents                      ZSET    score: expires, member: an agent's id
+    socket:{actor_id}                  ZSET    score: expires, member: an open socket's id
+    {kind}:{name}                      ZSET    score: expires, member: its name; other sets whose members expire
+    lock:{name}                        STRING  {expires}:{owner}
+    session:{id}, oidc:state:{id}, cache:{key}, {kind}:{name}
+                                       STRING  {expires}:{value}; no kind is both a value's and a set's
     values                             ZSET    score: 0, member: the keys of the values
     channel:{topic}                    channel
 
@@ -55,6 +62,16 @@ def block(address: str) -> str:
 def value(key: str) -> str:
     """A short-lived value."""
     return f"{PREFIX}{key}"
+
+
+def members(key: str) -> str:
+    """A set whose members expire."""
+    return f"{PREFIX}{key}"
+
+
+def lock(name: str) -> str:
+    """A lease."""
+    return f"{PREFIX}lock:{name}"
 
 
 def channel(topic: str) -> str:

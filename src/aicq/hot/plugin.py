@@ -14,12 +14,14 @@ from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
+from litestar.stores.registry import StoreRegistry
 
 from aicq.db.engine import connect_pool
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.hot.base import HotStore
 from aicq.hot.choice import choose
 from aicq.hot.keeper import Keeper
+from aicq.hot.litestar_store import LitestarStore
 from aicq.hot.postgres import PostgresHotStore
 from aicq.hot.redis import RedisHotStore
 from aicq.settings import Settings
@@ -46,6 +48,8 @@ class HotStorePlugin(InitPlugin):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Adds the store's life and the dependency `hot`."""
         app_config.lifespan.append(self._lifespan)
+        # Litestar's default would keep its parts' state in each process.
+        app_config.stores = StoreRegistry(default_factory=lambda name: LitestarStore(self.store, name))
         app_config.dependencies["hot"] = Provide(lambda: self.store, sync_to_thread=False)
         return app_config
 

@@ -1,7 +1,7 @@
 """The hot store in Postgres: UNLOGGED tables, and functions where one round trip replaces many.
 
-The tables and functions are made by migration 0003, the queries stand in `queries.sql`. A crash of the server empties
-the tables; the mark of the epoch is one of them, so the loss is noticed by the next call.
+The tables and functions are made by migrations 0003 and 0009, the queries stand in `queries.sql`. A crash of the server
+empties the tables; the mark of the epoch is one of them, so the loss is noticed by the next call.
 """
 
 # ruff: noqa: D102 - the interface says what each method does
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from aicq.errors import HotStoreUnavailable
-from aicq.hot.base import Charge, HotStore, Level, Limits, Probe, Quota, Values, Verdict
+from aicq.hot.base import Charge, HotStore, Level, Limits, Locks, Member, Members, Probe, Quota, Values, Verdict
 from aicq.hot.postgres_bus import PostgresBus
 from aicq.hot.postgres_client import Database
 from aicq.hot.postgres_messages import PostgresMessages
@@ -153,6 +153,55 @@ def _beyond(prefix: str) -> str:
     return prefix + "\U0010ffff"
 
 
+class PostgresMembers(Members):
+    """Sets whose members expire.
+
+    Args:
+        database: Makes the calls.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, members: Sequence[Member], *, now: int) -> None:  # noqa: ARG002 - hot_sweep removes what expired
+        last = {(member.key, member.name): member.expires for member in members}
+        await self._database.rows(
+            "members_add", [key for key, _ in last], [name for _, name in last], list(last.values())
+        )
+
+    async def join(self, member: Member, *, most: int, now: int) -> bool:
+        return bool(await self._database.value("members_join", member.key, member.name, member.expires, most, now))
+
+    async def remove(self, key: str, names: Collection[str]) -> None:
+        await self._database.rows("members_remove", key, list(names))
+
+    async def names(self, keys: Sequence[str], *, now: int) -> list[list[str]]:
+        return [row[0] for row in await self._database.rows("members_names", list(keys), now)]
+
+    async def count(self, keys: Sequence[str], *, now: int) -> list[int]:
+        return [row[0] for row in await self._database.rows("members_count", list(keys), now)]
+
+
+class PostgresLocks(Locks):
+    """Leases by name.
+
+    Args:
+        database: Makes the calls.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def acquire(self, name: str, owner: str, *, expires: int, now: int) -> bool:
+        return bool(await self._database.value("lock_acquire", name, owner, expires, now))
+
+    async def extend(self, name: str, owner: str, *, expires: int, now: int) -> bool:
+        return bool(await self._database.value("lock_extend", name, owner, expires, now))
+
+    async def release(self, name: str, owner: str) -> bool:
+        return bool(await self._database.value("lock_release", name, owner))
+
+
 class PostgresHotStore(HotStore):
     """The hot store in Postgres.
 
@@ -169,6 +218,8 @@ class PostgresHotStore(HotStore):
         self.messages = PostgresMessages(self._database, lambda: self.epoch)
         self.limits = PostgresLimits(self._database)
         self.values = PostgresValues(self._database)
+        self.members = PostgresMembers(self._database)
+        self.locks = PostgresLocks(self._database)
         self.bus = PostgresBus(self._database, listen_dsn)
 
     async def open(self) -> None:

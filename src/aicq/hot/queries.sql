@@ -126,6 +126,48 @@ WITH held AS MATERIALIZED (
 )
 SELECT count(*) FROM gone
 
+-- members_add --
+-- Adds members or moves their expiry, in the order of the key, so that two calls never wait for each other.
+INSERT INTO hot_members (key, name, expires)
+SELECT key, name, expires FROM unnest($1::text[], $2::text[], $3::bigint[]) AS m (key, name, expires)
+ORDER BY key COLLATE "C", name COLLATE "C"
+ON CONFLICT (key, name) DO UPDATE SET expires = excluded.expires
+
+-- members_join --
+-- Adds a member unless that many others are there.
+SELECT hot_members_join($1, $2, $3, $4, $5)
+
+-- members_remove --
+-- Removes members, in the order of the key.
+WITH held AS MATERIALIZED (
+    SELECT name FROM hot_members WHERE key = $1 AND name = ANY ($2::text[]) ORDER BY name FOR UPDATE
+)
+DELETE FROM hot_members m USING held WHERE m.key = $1 AND m.name = held.name
+
+-- members_names --
+-- The members of each set.
+SELECT ARRAY(SELECT name FROM hot_members m WHERE m.key = k.key AND m.expires > $2 ORDER BY name)
+FROM unnest($1::text[]) WITH ORDINALITY AS k (key, n) ORDER BY k.n
+
+-- members_count --
+-- How many members each set has.
+SELECT (SELECT count(*) FROM hot_members m WHERE m.key = k.key AND m.expires > $2)
+FROM unnest($1::text[]) WITH ORDINALITY AS k (key, n) ORDER BY k.n
+
+-- lock_acquire --
+-- Takes a lease that nobody has.
+INSERT INTO hot_locks AS held (name, owner, expires) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires = excluded.expires WHERE held.expires <= $4
+RETURNING true
+
+-- lock_extend --
+-- Moves the expiry of a lease that its owner still has.
+UPDATE hot_locks SET expires = $3 WHERE name = $1 AND owner = $2 AND expires > $4 RETURNING true
+
+-- lock_release --
+-- Ends a lease of its owner.
+DELETE FROM hot_locks WHERE name = $1 AND owner = $2 RETURNING true
+
 -- publish --
 -- Wakes whoever listens to these channels.
 SELECT pg_notify(channel, '') FROM unnest($1::text[]) AS o (channel)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from aicq.hot import keys as names
-from aicq.hot.base import Charge, HotStore, Level, Limits, Probe, Quota, Values, Verdict
+from aicq.hot.base import Charge, HotStore, Level, Limits, Locks, Member, Members, Probe, Quota, Values, Verdict
 from aicq.hot.redis_bus import RedisBus
 from aicq.hot.redis_client import RedisClient, Script
 from aicq.hot.redis_messages import RedisMessages
@@ -33,6 +33,8 @@ LONGEST_TTL = 10 * 366 * 24 * 3_600_000
 
 _LIMITS = Script("limits")
 _VALUES = Script("values")
+_MEMBERS = Script("members")
+_LOCKS = Script("locks")
 
 
 class RedisHotStore(HotStore):
@@ -50,6 +52,8 @@ class RedisHotStore(HotStore):
         self.messages = RedisMessages(self._client, lambda: self.epoch)
         self.limits = RedisLimits(self._client)
         self.values = RedisValues(self._client)
+        self.members = RedisMembers(self._client)
+        self.locks = RedisLocks(self._client)
         self.bus = RedisBus(self._client)
 
     async def open(self) -> None:
@@ -176,6 +180,62 @@ class RedisValues(Values):
 
     async def _run(self, verb: str, *arguments: str | bytes | int) -> Any:
         return await self._client.run(_VALUES, verb, *arguments, key=names.VALUES)
+
+
+class RedisMembers(Members):
+    """Sets whose members expire, each a sorted set by expiry."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    async def add(self, members: Sequence[Member], *, now: int) -> None:
+        for at in range(0, len(members), CHUNK):
+            chunk = members[at : at + CHUNK]
+            ttl = max(_ttl(member.expires) for member in chunk)
+            packed = [part for member in chunk for part in (names.members(member.key), member.name, member.expires)]
+            await self._run("add", now, ttl, *packed, key=chunk[0].key)
+
+    async def join(self, member: Member, *, most: int, now: int) -> bool:
+        key, ttl = names.members(member.key), _ttl(member.expires)
+        return bool(await self._run("join", now, key, member.name, member.expires, ttl, most, key=member.key))
+
+    async def remove(self, key: str, names_: Collection[str]) -> None:
+        if names_:
+            await self._client.call("ZREM", names.members(key), *names_)
+
+    async def names(self, keys: Sequence[str], *, now: int) -> list[list[str]]:
+        if not keys:
+            return []
+        found = await self._run("names", now, *map(names.members, keys), key=keys[0])
+        return [sorted(name.decode() for name in of_key) for of_key in found]
+
+    async def count(self, keys: Sequence[str], *, now: int) -> list[int]:
+        if not keys:
+            return []
+        counts: list[int] = await self._run("count", now, *map(names.members, keys), key=keys[0])
+        return counts
+
+    async def _run(self, verb: str, *arguments: str | int, key: str) -> Any:
+        return await self._client.run(_MEMBERS, verb, *arguments, key=names.members(key))
+
+
+class RedisLocks(Locks):
+    """Leases, each under its own key."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    async def acquire(self, name: str, owner: str, *, expires: int, now: int) -> bool:
+        return await self._run("acquire", now, owner, expires, _ttl(expires), name=name)
+
+    async def extend(self, name: str, owner: str, *, expires: int, now: int) -> bool:
+        return await self._run("extend", now, owner, expires, _ttl(expires), name=name)
+
+    async def release(self, name: str, owner: str) -> bool:
+        return await self._run("release", "", owner, name=name)
+
+    async def _run(self, verb: str, *arguments: str | int, name: str) -> bool:
+        return bool(await self._client.run(_LOCKS, verb, *arguments, key=names.lock(name)))
 
 
 def _stored(value: bytes, expires: int) -> bytes:

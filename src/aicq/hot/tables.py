@@ -1,6 +1,18 @@
 """The tables of the hot store, for the comparison of migrations with models; the store itself speaks SQL."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, LargeBinary, Table, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    LargeBinary,
+    Sequence,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from aicq.db.models import Model
@@ -98,3 +110,26 @@ hot_values = Table(
     Index("ix_hot_values_expires", "expires"),
     prefixes=UNLOGGED,
 )
+
+hot_members = Table(
+    "hot_members",
+    Model.metadata,
+    Column("key", Text(collation="C"), primary_key=True),
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("expires", BigInteger, nullable=False),
+    # hot_sweep: members that have expired.
+    Index("ix_hot_members_expires", "expires"),
+    prefixes=UNLOGGED,
+)
+
+hot_locks = Table(
+    "hot_locks",
+    Model.metadata,
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    prefixes=UNLOGGED,
+)
+
+lock_tokens = Sequence("lock_tokens", metadata=Model.metadata)
+"""Fencing tokens. Logged, unlike the leases: no crash gives one out twice."""
