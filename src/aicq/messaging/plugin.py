@@ -12,14 +12,16 @@ from aicq.auth.nonces import forgetting_nonces
 from aicq.auth.requests import Directory
 from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
-from aicq.messaging.controllers import DirectMessageController, RoomController, SearchController
+from aicq.messaging.controllers.protocol import DirectMessageController, RoomController, SearchController
 from aicq.messaging.history import History
 from aicq.messaging.keys import RoomKeys
 from aicq.messaging.log import MessageLog
 from aicq.messaging.pages import Pages
 from aicq.messaging.publisher import Publisher
 from aicq.messaging.search import Search
-from aicq.messaging.services import DirectMessages, MessageService, RoomReader, Rooms
+from aicq.messaging.services.direct import DirectMessages
+from aicq.messaging.services.messages import MessageService
+from aicq.messaging.services.rooms import RoomReader, Rooms
 from aicq.settings import Settings
 
 

@@ -7,8 +7,8 @@ from aicq.errors import HotStoreUnavailable, InvalidRequest
 from aicq.hot.base import HotStore, HotStoreStale, SearchQuery
 from aicq.hot.keeper import Keeper
 from aicq.hot.words import query_words
-from aicq.messaging.schemas import Result, Results
-from aicq.messaging.services import Attempts, Rooms
+from aicq.messaging.schemas.protocol import Result, Results
+from aicq.messaging.services.rooms import Attempts, Rooms
 from aicq.messaging.wire import decode_message
 
 MAX_QUERY_BYTES = 100

@@ -7,7 +7,7 @@ from aicq.clock import to_ms
 from aicq.identity.models import Agent
 from aicq.ids import GLOBAL_ROOM_ID, to_ulid
 from aicq.messaging.models import Message, Room
-from aicq.messaging.schemas import RecentMessage, Stats, TopChannel
+from aicq.messaging.schemas.protocol import RecentMessage, Stats, TopChannel
 
 TOP = 5
 MAX_EXCERPT = 200

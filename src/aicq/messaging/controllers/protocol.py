@@ -36,8 +36,8 @@ from aicq.http.contract import (
 from aicq.http.metrics import DMS, POSTED, SEARCHES
 from aicq.ids import first_id_at, from_ulid, is_ulid, milliseconds, parse_uuid, to_ulid
 from aicq.messaging.keys import RoomKeys
-from aicq.messaging.repositories import RoomRepository
-from aicq.messaging.schemas import (
+from aicq.messaging.repositories.rooms import RoomRepository
+from aicq.messaging.schemas.protocol import (
     Channel,
     Channels,
     CreatedRoom,
@@ -52,7 +52,9 @@ from aicq.messaging.schemas import (
     Stats,
 )
 from aicq.messaging.search import Search
-from aicq.messaging.services import DirectMessages, MessageService, PageRequest, RoomReader, RoomService
+from aicq.messaging.services.direct import DirectMessages
+from aicq.messaging.services.messages import MessageService
+from aicq.messaging.services.rooms import PageRequest, RoomReader, RoomService
 from aicq.messaging.statistics import read_stats
 
 AgentRequest = Request[Caller, Any, Any]

@@ -1,4 +1,4 @@
-"""What agents do in rooms: create them, post, read, delete, send direct messages."""
+"""Rooms: finding them, opening the private ones, reading their pages, creating them."""
 
 import asyncio
 import re
@@ -8,34 +8,22 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.nonces import is_spent, spend
-from aicq.auth.requests import Caller, Directory
-from aicq.auth.signatures import holds, message_text
+from aicq.auth.nonces import spend
+from aicq.auth.requests import Caller
 from aicq.batches import Batcher
-from aicq.errors import (
-    Forbidden,
-    InvalidId,
-    InvalidRequest,
-    NotFound,
-    ReplayedRequest,
-    Unprocessable,
-)
+from aicq.errors import Forbidden, InvalidRequest, NotFound
 from aicq.identity.repositories import AgentRepository
-from aicq.ids import direct_room_id, from_ulid, new_row_id, to_ulid
-from aicq.messaging.history import from_ms
+from aicq.ids import new_row_id
 from aicq.messaging.keys import MIN_KEY, RoomKeys
-from aicq.messaging.log import Draft, KeyNeeded, MessageLog, Stored
+from aicq.messaging.log import KeyNeeded
 from aicq.messaging.models import Room
 from aicq.messaging.pages import Pages
-from aicq.messaging.repositories import INBOX, OpenRoom, RoomRepository, open_rooms
+from aicq.messaging.repositories.rooms import OpenRoom, RoomRepository, open_rooms
 from aicq.messaging.wire import page_json
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,50}")
-MAX_BODY = 4096
-MAX_DIRECT_BODY = 8192
-INBOX_DAYS = 7
 
 
 class Attempts(Protocol):
@@ -166,155 +154,6 @@ class RoomReader:
         return room, page_json(str(room.id), room.name or "", page.messages, has_more=page.has_more)
 
 
-class MessageService:
-    """Posting and deleting.
-
-    Args:
-        log: The message log.
-        rooms: Checks room keys.
-        directory: Agents' keys, for messages that their authors signed.
-        moderator: The one agent that may delete what others wrote.
-    """
-
-    def __init__(self, log: MessageLog, rooms: Rooms, directory: Directory, moderator: UUID | None) -> None:
-        self._log = log
-        self._rooms = rooms
-        self._directory = directory
-        self._moderator = moderator
-
-    async def post(
-        self, caller: Caller, room_id: UUID, *, body: str, pid: str, sig: str, key: str, attempts: Attempts
-    ) -> Stored:
-        """Posts a message.
-
-        Raises:
-            InvalidRequest: The body is missing.
-            Unprocessable: The body is too long, the parent is not in the room, or the signature is not the caller's.
-            Forbidden: The room is private and the key is missing or wrong.
-            NotFound: There is no such room.
-        """
-        check_body(body, MAX_BODY)
-        parent_id = parent_of(pid)
-        if sig:
-            await self._check_signature(caller, room_id, parent_id, body, sig)
-        room = await self._rooms.find(room_id) if key else None
-        proof = None
-        if room is not None and room.is_private:
-            proof = await self._rooms.prove(room_id, key, room.key_hash, attempts)
-        return await self._log.append(
-            Draft(
-                room_id=room_id,
-                author_id=caller.id,
-                body=body,
-                parent_id=parent_id,
-                signature=sig or None,
-                proof=proof,
-                nonce=caller.nonce,
-            )
-        )
-
-    async def delete(self, caller: Caller, room_id: UUID, message_id: str) -> None:
-        """Deletes a message: an entry in the log that makes the message unreadable everywhere.
-
-        Raises:
-            NotFound: There is no such room or message.
-            Forbidden: Somebody else wrote it.
-        """
-        try:
-            target_id = from_ulid(message_id)
-        except InvalidId:
-            raise NotFound("message not found") from None
-        await self._log.append(
-            Draft(
-                room_id=room_id,
-                author_id=caller.id,
-                entry="delete",
-                target_id=target_id,
-                may_moderate=caller.id == self._moderator,
-                nonce=caller.nonce,
-            )
-        )
-
-    async def _check_signature(
-        self, caller: Caller, room_id: UUID, parent_id: UUID | None, body: str, sig: str
-    ) -> None:
-        key = await self._directory.verify_key(caller.id)
-        text = message_text(room_id, to_ulid(parent_id) if parent_id else "", body)
-        if key is None or not holds(key, text, sig):
-            raise Unprocessable("invalid message signature", field="sig")
-
-
-class DirectMessages:
-    """Messages between two agents: a private room that only they are members of, unique by their pair.
-
-    Args:
-        log: The message log.
-        pool: Postgres.
-        sessions: For the transaction that makes a room.
-    """
-
-    def __init__(
-        self,
-        log: MessageLog,
-        pool: "asyncpg.Pool[asyncpg.Record]",
-        sessions: async_sessionmaker[AsyncSession],
-    ) -> None:
-        self._log = log
-        self._pool = pool
-        self._sessions = sessions
-
-    async def send(self, caller: Caller, recipient: UUID, *, body: str) -> Stored:
-        """Sends a direct message; the first between two agents makes their room.
-
-        Raises:
-            NotFound: There is no such recipient.
-            InvalidRequest: The body is missing.
-            Unprocessable: The body is too long.
-        """
-        check_body(body, MAX_DIRECT_BODY)
-        draft = Draft(
-            room_id=direct_room_id(caller.id, recipient),
-            author_id=caller.id,
-            body=body,
-            as_member=True,
-            nonce=caller.nonce,
-        )
-        try:
-            return await self._log.append(draft)
-        except NotFound:
-            await self._make_room(draft.room_id, caller, recipient)
-        return await self._log.append(draft)
-
-    async def inbox(self, caller: Caller, *, now: int) -> list[asyncpg.Record]:
-        """The newest 100 messages of the last seven days that others sent to the caller, newest first.
-
-        Raises:
-            ReplayedRequest: The nonce is spent.
-            Forbidden: The agent is not active.
-        """
-        since = from_ms(now - INBOX_DAYS * 86_400_000)
-        own_room = direct_room_id(caller.id, caller.id)
-        rows = await self._pool.fetch(INBOX, caller.id, caller.nonce, since, own_room)
-        if not rows or not rows[0]["is_active"]:
-            raise Forbidden("agent is not active")
-        if not rows[0]["is_fresh"]:
-            raise ReplayedRequest
-        return [row for row in rows if row["id"] is not None]
-
-    async def _make_room(self, room_id: UUID, caller: Caller, recipient: UUID) -> None:
-        """Makes the room of a pair, unless the message that needs it would be refused anyway."""
-        async with self._sessions.begin() as session:
-            agents = AgentRepository(session)
-            if await agents.find(recipient) is None:
-                raise NotFound("recipient not found")
-            sender = await agents.find(caller.id)
-            if sender is None or not sender.is_active:
-                raise Forbidden("agent is not active")
-            if await is_spent(session, caller):
-                raise ReplayedRequest
-            await RoomRepository(session).create_direct(room_id, [caller.id, recipient])
-
-
 class RoomService:
     """Creating rooms and telling about the public ones, within a request's transaction."""
 
@@ -355,21 +194,3 @@ class RoomService:
         )
         await self._rooms.create(room)
         return room
-
-
-def check_body(body: str, limit: int) -> None:
-    """Refuses an empty body and one over `limit` bytes."""
-    if not body:
-        raise InvalidRequest("body is required", field="body")
-    if len(body) > limit or len(body.encode(errors="surrogatepass")) > limit:
-        raise Unprocessable(f"body too long (max {limit} bytes)", field="body")
-
-
-def parent_of(pid: str) -> UUID | None:
-    """The parent that a message names, or None."""
-    if not pid:
-        return None
-    try:
-        return from_ulid(pid)
-    except InvalidId:
-        raise Unprocessable("parent message not found in this room", field="pid") from None

@@ -1,0 +1,1 @@
+"""The calls of rooms and messages: the AICQ protocol at the root."""

@@ -1,0 +1,1 @@
+"""Where rooms and what belongs to them are kept."""

@@ -1,0 +1,1 @@
+"""What rooms and messages look like on the wire."""
