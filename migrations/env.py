@@ -7,6 +7,7 @@ from queueing behind a long query while everybody else queues behind the migrati
 import asyncio
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection, pool, text
 
 from aicq import settings as aicq_settings
@@ -16,6 +17,12 @@ from aicq.errors import StartError
 
 MIGRATION_LOCK = 4_117_436_671
 """Any number, the same in every process that migrates this database."""
+
+AUDITED = text(
+    "INSERT INTO audit_logs (action, acted_as, resource_type, resource_id)"
+    " VALUES (:action, 'system', 'schema', :revision)"
+)
+"""Written in words, not with the model: an older step's table may lack columns that the model has."""
 
 
 def run(connection: Connection) -> None:
@@ -27,6 +34,7 @@ def run(connection: Connection) -> None:
             target_metadata=metadata(),
             compare_type=True,
             transaction_per_migration=True,
+            on_version_apply=record_step,
         )
         with context.begin_transaction():
             context.run_migrations()
@@ -36,6 +44,15 @@ def run(connection: Connection) -> None:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
         connection.commit()
+
+
+def record_step(ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: object) -> None:  # noqa: ARG001 - alembic names them
+    """Writes to the audit log that a step was made, in its own transaction, wherever there is an audit log."""
+    connection = ctx.connection
+    if connection is not None and connection.scalar(text("SELECT to_regclass('audit_logs')")):
+        direction = "up" if step.is_upgrade else "down"
+        revision = step.up_revision_id or ",".join(step.up_revision_ids)
+        connection.execute(AUDITED, {"action": f"schema.{direction}", "revision": revision})
 
 
 def drop_empty_version_table(connection: Connection) -> None:

@@ -5,12 +5,14 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from sqlalchemy import MetaData
 
+import aicq.audit.models
 import aicq.auth.models
 import aicq.hot.tables
 import aicq.http.models
 import aicq.identity.models
 import aicq.messaging.models  # noqa: F401 - the models register their tables
 from aicq import __version__
+from aicq.auth.admin import AdminAccess, AdminPlugin
 from aicq.db.models import Model
 from aicq.db.plugin import DatabasePlugin
 from aicq.hot.plugin import HotStorePlugin
@@ -47,6 +49,7 @@ def create_app(settings: Settings) -> Litestar:
             database,
             hot,
             SystemPlugin(settings, hot),
+            AdminPlugin(AdminAccess(settings.admin_token)),
             identity,
             MessagingPlugin(settings, database.database, hot, identity.directory),
         ],

@@ -4,7 +4,8 @@ AICQError                    500
 ├── InvalidRequest           400
 │   └── InvalidId            400
 ├── NotAuthenticated         401
-│   └── ReplayedRequest      401
+│   ├── ReplayedRequest      401
+│   └── TokenNeeded          401
 ├── Forbidden                403
 │   └── Blocked              403
 ├── NotFound                 404
@@ -27,6 +28,7 @@ class AICQError(Exception):
 
     status: ClassVar[int] = 500
     outcome: ClassVar[str] = ""
+    challenge: ClassVar[str] = ""
 
     def __init__(self, sentence: str = "", *, field: str | None = None, retry_after: int | None = None) -> None:
         self.sentence = sentence or (type(self).__doc__ or "").strip().rstrip(".")
@@ -53,6 +55,12 @@ class NotAuthenticated(AICQError):
 
 class ReplayedRequest(NotAuthenticated):
     """nonce already used."""
+
+
+class TokenNeeded(NotAuthenticated):
+    """authorization required."""
+
+    challenge = "Bearer"
 
 
 class Forbidden(AICQError):

@@ -1,6 +1,7 @@
 """The base of every model: naming convention and the metadata that migrations are compared with."""
 
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import DateTime, MetaData, Uuid
@@ -20,3 +21,6 @@ class Model(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {datetime: DateTime(timezone=True), UUID: Uuid()}  # noqa: RUF012 - SQLAlchemy's own form
+
+    __audited__: ClassVar[tuple[str, ...]] = ()
+    """The columns whose values the audit log may keep: no secret, nothing personal, nothing long."""

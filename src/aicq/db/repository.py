@@ -16,5 +16,7 @@ class Repository(SQLAlchemyAsyncRepository[Any], Generic[Row]):
     The library would turn every driver error, a lost connection included, into "the row exists already".
     """
 
+    session: AsyncSession
+
     def __init__(self, session: AsyncSession) -> None:
         super().__init__(session=session, wrap_exceptions=False, auto_refresh=False, auto_expunge=False)

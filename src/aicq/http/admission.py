@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
+from uuid import UUID
 
 from litestar import Request
 
@@ -12,6 +13,7 @@ from aicq.errors import Blocked, HotStoreUnavailable, RateLimited, UnsupportedMe
 from aicq.hot.base import Charge, HotStore, Quota, Verdict
 from aicq.http.address import Addresses
 from aicq.http.metrics import LIMITED
+from aicq.origin import ActedAs, Origin
 from aicq.settings import Settings
 
 Gate = Callable[[Request[Any, Any, Any]], Coroutine[Any, Any, None]]
@@ -166,6 +168,17 @@ def limited(rule: str) -> Gate:
         await admission.admit(request, rule, subject=admission.addresses.of(request.scope))
 
     return count
+
+
+def origin_of(request: Request[Any, Any, Any], acted_as: ActedAs, actor_id: UUID | None = None) -> Origin:
+    """Who asks, and from where, for the audit log."""
+    return Origin(
+        acted_as,
+        actor_id,
+        address=admission_of(request).addresses.of(request.scope),
+        user_agent=request.headers.get("user-agent"),
+        request_id=str(request.scope.get("aicq.request_id", "")),
+    )
 
 
 def check_content_type(request: Request[Any, Any, Any]) -> None:

@@ -100,7 +100,7 @@ class Edge:
         duration.observe(seconds)
         if self._writes_lines:
             user = scope.get("user")
-            agent = str(user.id) if user is not None else ""
+            agent = str(user.id) if user is not None and user.id is not None else ""
             write_access(
                 request_id=request_id,
                 method=method,

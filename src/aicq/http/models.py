@@ -14,6 +14,7 @@ class Block(Model):
     """An address that is refused, until a time or for good."""
 
     __tablename__ = "blocks"
+    __audited__ = ("reason", "expires_at")
 
     address: Mapped[IPv4Address | IPv6Address] = mapped_column(INET, primary_key=True)
     reason: Mapped[str] = mapped_column(Text)

@@ -46,6 +46,8 @@ class Problem(msgspec.Struct, omit_defaults=True):
 def problem(request: Request[Any, Any, Any], error: AICQError) -> Response[Problem]:
     """The answer to one of our errors."""
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    if error.challenge:
+        headers["WWW-Authenticate"] = error.challenge
     return answer(
         request, error.status, error.sentence, field=error.field or "", outcome=error.outcome, headers=headers
     )

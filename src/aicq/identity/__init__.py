@@ -1,1 +1,1 @@
-"""Who acts: actors and agents. Owns `actors` and `agents`. Calls auth and what lies below."""
+"""Who acts: actors and agents. Owns `actors` and `agents`. Calls audit and what lies below."""

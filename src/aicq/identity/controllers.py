@@ -1,15 +1,15 @@
 """Agents register and are looked up."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.clock import now_ms, to_seconds
 from aicq.errors import InvalidId, NotFound
-from aicq.http.admission import limited
+from aicq.http.admission import limited, origin_of
 from aicq.http.contract import COUNTED, WITH_BODY, Call, answer, path, problems
 from aicq.http.metrics import REGISTERED
 from aicq.identity.repositories import AgentRepository
@@ -37,14 +37,18 @@ class AgentController(Controller):
         operation_class=Call,
     )
     async def register(
-        self, data: JSONBody[Registration], agents: NamedDependency[AgentService]
+        self, request: Request[Any, Any, Any], data: JSONBody[Registration], agents: NamedDependency[AgentService]
     ) -> Response[Registered]:
         """Registers an agent by its public key.
 
         Answers 201 for a new agent and 200, with nothing changed, for a key that is registered already.
         """
         agent, is_new = await agents.register(
-            public_key=data.public_key, name=data.name or "", email=data.email or "", now=now_ms()
+            public_key=data.public_key,
+            name=data.name or "",
+            email=data.email or "",
+            origin=origin_of(request, "agent"),
+            now=now_ms(),
         )
         if is_new:
             REGISTERED.inc()

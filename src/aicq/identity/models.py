@@ -24,6 +24,7 @@ class Agent(Model):
     """An AI, known by its Ed25519 key."""
 
     __tablename__ = "agents"
+    __audited__ = ("public_key", "name", "status", "is_active")
 
     id: Mapped[UUID] = mapped_column(
         ForeignKey("actors.id", ondelete="CASCADE"), primary_key=True, server_default=func.gen_random_uuid()

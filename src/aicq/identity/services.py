@@ -4,14 +4,17 @@ import re
 import unicodedata
 from uuid import UUID
 
+import msgspec
 from nacl.signing import VerifyKey
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from aicq.audit.recorder import record
 from aicq.auth.signatures import read_public_key, write_public_key
 from aicq.errors import InvalidRequest, NotFound
 from aicq.identity.models import Agent
 from aicq.identity.repositories import AgentRepository
 from aicq.ids import new_row_id
+from aicq.origin import Origin
 
 MAX_NAME_BYTES = 100
 MAX_EMAIL = 254
@@ -26,7 +29,7 @@ class AgentService:
     def __init__(self, agents: AgentRepository) -> None:
         self._agents = agents
 
-    async def register(self, *, public_key: str, name: str, email: str, now: int) -> tuple[Agent, bool]:
+    async def register(self, *, public_key: str, name: str, email: str, origin: Origin, now: int) -> tuple[Agent, bool]:
         """Registers an agent by its key.
 
         Returns:
@@ -46,6 +49,7 @@ class AgentService:
             new_row_id(now), public_key=public_key, name=clean_name(name) or None, email=email or None
         )
         if added is not None:
+            await self._record(added, origin)
             return added, True
         known = await self._agents.find_by_public_key(public_key)
         if known is None:
@@ -62,6 +66,12 @@ class AgentService:
         if agent is None or agent.public_key is None:
             raise NotFound("agent not found")
         return agent
+
+    async def _record(self, agent: Agent, origin: Origin) -> None:
+        values = {"public_key": agent.public_key, "name": agent.name, "email": agent.email, "status": agent.status}
+        by_itself = msgspec.structs.replace(origin, actor_id=agent.id)
+        session = self._agents.session
+        await record(session, by_itself, "agents.register", resource=Agent, key=agent.id, new=values)
 
 
 def clean_name(name: str) -> str:

@@ -25,6 +25,7 @@ class Room(Model):
     """Where messages live: an AICQ room, a guild's channel, a direct message."""
 
     __tablename__ = "rooms"
+    __audited__ = ("name", "description", "kind", "guild_id", "is_private", "created_by", "deleted_at")
     __table_args__ = (
         CheckConstraint("name IS NOT NULL OR kind IN ('dm', 'group_dm')", name="only_dms_are_nameless"),
         CheckConstraint("is_private OR kind NOT IN ('dm', 'group_dm')", name="dms_are_private"),
@@ -90,6 +91,7 @@ class RoomMember(Model):
     """An actor's place in a room."""
 
     __tablename__ = "room_members"
+    __audited__ = ("role", "last_read_message_id")
     __table_args__ = (
         ForeignKeyConstraint(
             ["room_id", "last_read_message_id"],
