@@ -1,1 +1,5 @@
-"""Who acts: actors and agents. Owns `actors` and `agents`. Calls audit and what lies below."""
+"""Who can act: agents and users, their anchors, sessions, friendships and teams.
+
+Owns `actors`, `agents`, `users`, `sessions`, `friendships`, `teams` and `team_memberships`. Calls audit and what lies
+below.
+"""
