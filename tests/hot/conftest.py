@@ -79,7 +79,7 @@ class PostgresWorld(World):
     async def cut_listeners(self) -> None:
         await self._execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND query ILIKE 'LISTEN%' AND pid <> pg_backend_pid()"
+            " WHERE datname = current_database() AND query ~* '^(UN)?LISTEN' AND pid <> pg_backend_pid()"
         )
 
     async def _execute(self, statement: str) -> None:

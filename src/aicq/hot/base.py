@@ -418,12 +418,23 @@ class Wake(msgspec.Struct, frozen=True):
     topic: str | None
 
 
-class Bus(ABC):
-    """Wake-ups between processes: at most once, without order, pointers only; the log is the truth.
+class Listener(AsyncIterator[Wake]):
+    """Hears wake-ups on a connection of its own, which is supervised.
 
-    Every listener runs on a connection of its own that is supervised: when it is lost, it is opened again and a
-    `Wake(None)` tells that wake-ups may have been missed.
+    When the connection is lost it is opened again, and a `Wake(None)` tells that wake-ups may have been missed.
     """
+
+    @abstractmethod
+    async def add(self, topics: Collection[str]) -> None:
+        """Listens to more topics. Once it returns they are heard, or a `Wake(None)` will come when they are."""
+
+    @abstractmethod
+    async def discard(self, topics: Collection[str]) -> None:
+        """Listens to these topics no more; a wake-up that came before may still be told."""
+
+
+class Bus(ABC):
+    """Wake-ups between processes: at most once, without order, pointers only; the log is the truth."""
 
     @abstractmethod
     async def publish(self, topics: Collection[str]) -> None:
@@ -434,8 +445,12 @@ class Bus(ABC):
         """
 
     @abstractmethod
-    def listen(self, topics: Collection[str]) -> AbstractAsyncContextManager[AsyncIterator[Wake]]:
-        """Listens to topics for as long as the context is open; on entry the listener is subscribed."""
+    def listen(self, topics: Collection[str]) -> AbstractAsyncContextManager[Listener]:
+        """Listens to topics for as long as the context is open; on entry the listener is subscribed.
+
+        Raises:
+            HotStoreUnavailable: On entry, if the server cannot be reached or refuses.
+        """
 
 
 class Probe(msgspec.Struct, frozen=True):

@@ -4,14 +4,16 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import asyncpg
 
 from aicq.errors import HotStoreUnavailable
-from aicq.hot.base import Bus, Wake
+from aicq.hot.base import Bus, Listener
 from aicq.hot.postgres_client import CALL_TIMEOUT, FAILURES, Database
+from aicq.hot.wakes import Wakes
 
 HEARTBEAT = 10.0
 """Seconds after which a listener asks whether its server is still there."""
@@ -42,8 +44,8 @@ class PostgresBus(Bus):
         await self._database.rows("publish", [_channel(topic) for topic in topics])
 
     @asynccontextmanager
-    async def listen(self, topics: Collection[str]) -> AsyncIterator[AsyncIterator[Wake]]:
-        listener = Listener(self._dsn, topics)
+    async def listen(self, topics: Collection[str]) -> AsyncIterator[Listener]:
+        listener = PostgresListener(self._dsn, topics)
         await listener.connect()
         task = asyncio.create_task(listener.supervise())
         try:
@@ -54,11 +56,8 @@ class PostgresBus(Bus):
                 await task
 
 
-class Listener(AsyncIterator[Wake]):
+class PostgresListener(Wakes):
     """One connection that listens, opened again whenever it is lost.
-
-    Wake-ups of one topic that nobody has taken yet are one, so a slow reader costs no more memory than its topics. A
-    cancelled `anext` loses nothing.
 
     Args:
         dsn: Postgres.
@@ -66,47 +65,59 @@ class Listener(AsyncIterator[Wake]):
     """
 
     def __init__(self, dsn: str, topics: Collection[str]) -> None:
+        super().__init__()
         self._dsn = dsn
         self._topics = {_channel(topic): topic for topic in topics}
-        self._pending: dict[str | None, None] = {}
-        self._moved = asyncio.Event()
         self._lost = asyncio.Event()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-
-    async def __anext__(self) -> Wake:
-        while not self._pending:
-            self._moved.clear()
-            await self._moved.wait()
-        topic = next(iter(self._pending))
-        del self._pending[topic]
-        return Wake(topic)
+        # The driver runs one statement at a time on a connection.
+        self._talking = asyncio.Lock()
 
     async def connect(self) -> None:
-        """Opens the connection and subscribes.
+        async with self._talking:
+            self._lost.clear()
+            try:
+                async with asyncio.timeout(SUBSCRIBE_TIMEOUT):
+                    self._connection = await asyncpg.connect(self._dsn, timeout=SUBSCRIBE_TIMEOUT)
+                    self._connection.add_termination_listener(lambda _: self._lost.set())
+                    for channel in self._topics:
+                        await self._connection.add_listener(channel, self._notice)
+            except FAILURES as error:
+                self._drop()
+                raise HotStoreUnavailable from error
 
-        Raises:
-            HotStoreUnavailable: The server cannot be reached or refuses.
-        """
-        self._lost.clear()
-        try:
-            async with asyncio.timeout(SUBSCRIBE_TIMEOUT):
-                self._connection = await asyncpg.connect(self._dsn, timeout=SUBSCRIBE_TIMEOUT)
-                self._connection.add_termination_listener(lambda _: self._lost.set())
-                for channel in self._topics:
-                    await self._connection.add_listener(channel, self._notice)
-        except FAILURES as error:
-            self._drop()
-            raise HotStoreUnavailable from error
+    async def add(self, topics: Collection[str]) -> None:
+        async with self._talking:
+            for topic in topics:
+                channel = _channel(topic)
+                is_new = channel not in self._topics
+                self._topics[channel] = topic
+                if is_new and self._connection is not None:
+                    await self._say(self._connection.add_listener(channel, self._notice))
+
+    async def discard(self, topics: Collection[str]) -> None:
+        async with self._talking:
+            for topic in topics:
+                channel = _channel(topic)
+                if self._topics.pop(channel, None) is not None and self._connection is not None:
+                    await self._say(self._connection.remove_listener(channel, self._notice))
 
     async def supervise(self) -> None:
-        """Keeps the connection until it is cancelled."""
         try:
             while True:
                 await self._watch()
                 await self._reconnect()
-                self._wake(None)
+                self.wake(None)
         finally:
             self._drop()
+
+    async def _say(self, statement: Coroutine[Any, Any, None]) -> None:
+        """Runs a statement; if it fails the connection is given up, and opened again with all topics."""
+        try:
+            async with asyncio.timeout(SUBSCRIBE_TIMEOUT):
+                await statement
+        except FAILURES:
+            self._lost.set()
 
     async def _watch(self) -> None:
         """Returns when the connection is lost, or its server silent."""
@@ -115,7 +126,8 @@ class Listener(AsyncIterator[Wake]):
                 await asyncio.wait_for(self._lost.wait(), HEARTBEAT)
                 return
             try:
-                await self._connection.execute("SELECT", timeout=CALL_TIMEOUT)
+                async with self._talking:
+                    await self._connection.execute("SELECT", timeout=CALL_TIMEOUT)
             except FAILURES:
                 return
 
@@ -132,11 +144,9 @@ class Listener(AsyncIterator[Wake]):
                 return
 
     def _notice(self, _connection: object, _pid: int, channel: str, _payload: object) -> None:
-        self._wake(self._topics[channel])
-
-    def _wake(self, topic: str | None) -> None:
-        self._pending[topic] = None
-        self._moved.set()
+        topic = self._topics.get(channel)
+        if topic is not None:
+            self.wake(topic)
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -75,3 +75,36 @@ async def test_a_listener_whose_connection_was_lost_says_so_and_goes_on(world: W
             assert await next_of(wakes) == Wake(None)
             await hot_store.bus.publish(["t"])
             assert await next_of(wakes) == Wake("t")
+
+
+async def test_a_listener_takes_up_more_topics_and_lays_some_down(hot_store: HotStore) -> None:
+    async with hot_store.bus.listen(["a"]) as wakes:
+        await wakes.add(["b", "c", "a"])
+        await wakes.discard(["a", "never heard"])
+        await hot_store.bus.publish(["a"])
+        await hot_store.bus.publish(["b"])
+        assert await next_of(wakes) == Wake("b")
+        await wakes.add([])
+        await wakes.add(["a"])
+        await hot_store.bus.publish(["a"])
+        assert await next_of(wakes) == Wake("a")
+
+
+async def test_a_topic_that_was_taken_up_is_heard_after_a_loss(world: World, hot_store: HotStore) -> None:
+    async with hot_store.bus.listen([]) as wakes:
+        await wakes.add([f"t{number}" for number in range(50)])
+        await wakes.discard([f"t{number}" for number in range(40)])
+        await world.cut_listeners()
+        assert await next_of(wakes) == Wake(None)
+        await hot_store.bus.publish(["t39", "t40"])
+        assert await next_of(wakes) == Wake("t40")
+
+
+async def test_topics_taken_up_amid_losses_are_heard(world: World, hot_store: HotStore) -> None:
+    async with hot_store.bus.listen([]) as wakes:
+        for number in range(10):
+            cut = asyncio.ensure_future(world.cut_listeners())
+            await wakes.add([f"t{number}"])
+            await cut
+        while await next_of(wakes) != Wake("t9"):
+            await hot_store.bus.publish(["t9"])
