@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from aicq.auth.nonces import FORGET_LOCK, forget_old, spend
-from aicq.auth.requests import MAX_AGE, MAX_SKEW, NONCE_LIFE, Caller
+from aicq.auth.principal import Principal
+from aicq.auth.requests import MAX_AGE, MAX_SKEW, NONCE_LIFE
 from aicq.db.engine import create_engine
 from aicq.errors import ReplayedRequest
 
@@ -21,7 +22,7 @@ def test_a_nonce_is_kept_several_times_as_long_as_its_request_is_accepted() -> N
 
 async def test_only_old_nonces_are_dropped_and_only_by_one_process_at_a_time(database_url: str) -> None:
     engine = create_engine(database_url, name="test")
-    old, fresh = Caller(uuid4(), "old"), Caller(uuid4(), "fresh")
+    old, fresh = Principal(uuid4(), nonce="old"), Principal(uuid4(), nonce="fresh")
     async with engine.connect() as connection, engine.connect() as other:
         for caller in (old, fresh):
             await spend(connection, caller)  # type: ignore[arg-type] # a connection executes as a session does

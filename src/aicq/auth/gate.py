@@ -5,7 +5,7 @@ from typing import Any
 
 from litestar import Request
 
-from aicq.auth.requests import Caller, authenticate, read_headers
+from aicq.auth.requests import authenticate, read_headers
 from aicq.clock import now_ms
 from aicq.errors import NotAuthenticated
 from aicq.http.admission import Gate, admission_of, check_content_type
@@ -29,7 +29,7 @@ def signed(rule: str, body_bytes: Callable[[bytes], int] = lambda _: 0) -> Gate:
         credentials = read_headers(request.headers, now=now_ms())
         body = await request.body()
         try:
-            caller: Caller = await authenticate(credentials, body, request.app.state["directory"])
+            caller = await authenticate(credentials, body, request.app.state["directory"])
         except NotAuthenticated:
             await admission.charge_failure(address)
             raise

@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from aicq.auth.models import Nonce
-from aicq.auth.requests import NONCE_LIFE, Caller
+from aicq.auth.principal import Principal
+from aicq.auth.requests import NONCE_LIFE
 from aicq.errors import ReplayedRequest
 
 log = structlog.get_logger("aicq.auth")
@@ -28,20 +29,22 @@ FORGET = text(
 )
 
 
-async def spend(session: AsyncSession, caller: Caller) -> None:
-    """Spends the caller's nonce together with whatever else the session commits.
+async def spend(session: AsyncSession, caller: Principal) -> None:
+    """Spends the caller's nonce, if there is one, together with whatever else the session commits.
 
     Raises:
         ReplayedRequest: It is spent already.
     """
+    if caller.nonce is None:
+        return
     statement = insert(Nonce).values(actor_id=caller.id, nonce=caller.nonce).on_conflict_do_nothing()
     if (await session.execute(statement.returning(Nonce.actor_id))).first() is None:
         raise ReplayedRequest
 
 
-async def is_spent(session: AsyncSession, caller: Caller) -> bool:
+async def is_spent(session: AsyncSession, caller: Principal) -> bool:
     """Whether the caller's nonce is spent already."""
-    return await session.get(Nonce, (caller.id, caller.nonce)) is not None
+    return caller.nonce is not None and await session.get(Nonce, (caller.id, caller.nonce)) is not None
 
 
 async def forget_old(session: AsyncSession) -> None:

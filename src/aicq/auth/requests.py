@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from nacl.signing import VerifyKey
 
+from aicq.auth.principal import Principal
 from aicq.auth.signatures import holds, request_text
 from aicq.errors import NotAuthenticated
 
@@ -25,18 +26,6 @@ class Directory(Protocol):
 
     async def verify_key(self, agent_id: UUID) -> VerifyKey | None:
         """The agent's key, which never changes; None if there is no such agent."""
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who sent a request whose signature holds.
-
-    Args:
-        id: The agent.
-        nonce: To be spent in the transaction that does the request's work.
-    """
-
-    id: UUID
-    nonce: str
 
 
 class SignedHeaders(msgspec.Struct, frozen=True):
@@ -79,7 +68,7 @@ def read_headers(headers: Mapping[str, str], *, now: int) -> SignedHeaders:
     return SignedHeaders(agent_id, nonce, timestamp, signature)
 
 
-async def authenticate(headers: SignedHeaders, body: bytes, directory: Directory) -> Caller:
+async def authenticate(headers: SignedHeaders, body: bytes, directory: Directory) -> Principal:
     """Finds out whether the agent that is named has signed these bytes.
 
     Raises:
@@ -90,4 +79,4 @@ async def authenticate(headers: SignedHeaders, body: bytes, directory: Directory
         raise NotAuthenticated("agent not found", field="X-AICQ-Agent")
     if not holds(key, request_text(body, headers.nonce, headers.timestamp), headers.signature):
         raise NotAuthenticated("invalid signature", field="X-AICQ-Signature")
-    return Caller(headers.agent_id, headers.nonce)
+    return Principal(headers.agent_id, nonce=headers.nonce)

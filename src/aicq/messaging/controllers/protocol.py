@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.auth.gate import signed
-from aicq.auth.requests import Caller
+from aicq.auth.principal import Principal
 from aicq.clock import now_ms, to_seconds
 from aicq.errors import (
     Forbidden,
@@ -57,7 +57,7 @@ from aicq.messaging.services.messages import MessageService
 from aicq.messaging.services.rooms import PageRequest, RoomReader, RoomService
 from aicq.messaging.statistics import read_stats
 
-AgentRequest = Request[Caller, Any, Any]
+AgentRequest = Request[Principal, Any, Any]
 
 RoomId = Annotated[str, contract.path("The room's id, a UUID in any spelling, not its name.")]
 MessageId = Annotated[str, contract.path("The message's id, a ULID.")]

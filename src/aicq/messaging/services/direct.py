@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from aicq.auth.nonces import is_spent
-from aicq.auth.requests import Caller
+from aicq.auth.principal import Principal
 from aicq.errors import Forbidden, NotFound, ReplayedRequest
 from aicq.identity.repositories import AgentRepository
 from aicq.ids import direct_room_id
@@ -38,7 +38,7 @@ class DirectMessages:
         self._pool = pool
         self._sessions = sessions
 
-    async def send(self, caller: Caller, recipient: UUID, *, body: str) -> Stored:
+    async def send(self, caller: Principal, recipient: UUID, *, body: str) -> Stored:
         """Sends a direct message; the first between two agents makes their room.
 
         Raises:
@@ -60,7 +60,7 @@ class DirectMessages:
             await self._make_room(draft.room_id, caller, recipient)
         return await self._log.append(draft)
 
-    async def inbox(self, caller: Caller, *, now: int) -> list[asyncpg.Record]:
+    async def inbox(self, caller: Principal, *, now: int) -> list[asyncpg.Record]:
         """The newest 100 messages of the last seven days that others sent to the caller, newest first.
 
         Raises:
@@ -76,7 +76,7 @@ class DirectMessages:
             raise ReplayedRequest
         return [row for row in rows if row["id"] is not None]
 
-    async def _make_room(self, room_id: UUID, caller: Caller, recipient: UUID) -> None:
+    async def _make_room(self, room_id: UUID, caller: Principal, recipient: UUID) -> None:
         """Makes the room of a pair, unless the message that needs it would be refused anyway."""
         async with self._sessions.begin() as session:
             agents = AgentRepository(session)

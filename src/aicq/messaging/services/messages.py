@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from aicq.auth.requests import Caller, Directory
+from aicq.auth.principal import Principal
+from aicq.auth.requests import Directory
 from aicq.auth.signatures import holds, message_text
 from aicq.errors import InvalidId, InvalidRequest, NotFound, Unprocessable
 from aicq.ids import from_ulid, to_ulid
@@ -29,7 +30,7 @@ class MessageService:
         self._moderator = moderator
 
     async def post(
-        self, caller: Caller, room_id: UUID, *, body: str, pid: str, sig: str, key: str, attempts: Attempts
+        self, caller: Principal, room_id: UUID, *, body: str, pid: str, sig: str, key: str, attempts: Attempts
     ) -> Stored:
         """Posts a message.
 
@@ -59,7 +60,7 @@ class MessageService:
             )
         )
 
-    async def delete(self, caller: Caller, room_id: UUID, message_id: str) -> None:
+    async def delete(self, caller: Principal, room_id: UUID, message_id: str) -> None:
         """Deletes a message: an entry in the log that makes the message unreadable everywhere.
 
         Raises:
@@ -82,7 +83,7 @@ class MessageService:
         )
 
     async def _check_signature(
-        self, caller: Caller, room_id: UUID, parent_id: UUID | None, body: str, sig: str
+        self, caller: Principal, room_id: UUID, parent_id: UUID | None, body: str, sig: str
     ) -> None:
         key = await self._directory.verify_key(caller.id)
         text = message_text(room_id, to_ulid(parent_id) if parent_id else "", body)

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.auth.nonces import spend
-from aicq.auth.requests import Caller
+from aicq.auth.principal import Principal
 from aicq.batches import Batcher
 from aicq.errors import Forbidden, InvalidRequest, NotFound
 from aicq.identity.repositories import AgentRepository
@@ -162,7 +162,7 @@ class RoomService:
         self._rooms = RoomRepository(session)
         self._keys = keys
 
-    async def create(self, caller: Caller, *, name: str, is_private: bool, key: str, now: int) -> Room:
+    async def create(self, caller: Principal, *, name: str, is_private: bool, key: str, now: int) -> Room:
         """Creates a room; the caller owns it.
 
         Raises:
