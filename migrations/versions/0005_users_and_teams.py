@@ -55,7 +55,7 @@ CREATE UNIQUE INDEX uq_users_lower_email ON users (lower(email));
 -- UserRepository.find_by_username.
 CREATE UNIQUE INDEX uq_users_lower_username ON users (lower(username));
 -- UserRepository.find_by_github_username.
-CREATE INDEX ix_users_github_username ON users (lower(github_username)) WHERE github_username IS NOT NULL;
+CREATE UNIQUE INDEX uq_users_lower_github_username ON users (lower(github_username));
 -- UserRepository.list_online: who was seen last comes first.
 CREATE INDEX ix_users_online ON users (last_seen_at DESC NULLS LAST, id) WHERE is_online AND is_active;
 
@@ -80,7 +80,7 @@ CREATE TABLE sessions (
     )
 );
 -- SessionRepository.list_live and revoke_all; the foreign key's CASCADE.
-CREATE INDEX ix_sessions_user_id ON sessions (user_id, created_at);
+CREATE INDEX ix_sessions_user_id ON sessions (user_id);
 -- SessionRepository.drop_dead.
 CREATE INDEX ix_sessions_expires_at ON sessions (expires_at);
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.process.service import is_alive, wait_until
 
 from aicq.db import account
 from aicq.db.embedded import SOCKET, EmbeddedPostgres, running_url
 from aicq.errors import StartError
+from tests.process.service import is_alive, wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root hands Postgres to another user")
 

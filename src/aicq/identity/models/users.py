@@ -36,9 +36,9 @@ class User(Model):
         Index("uq_users_lower_email", text("lower(email)"), unique=True),  # UserRepository.find_by_email
         Index("uq_users_lower_username", text("lower(username)"), unique=True),  # UserRepository.find_by_username
         Index(
-            "ix_users_github_username",  # UserRepository.find_by_github_username
+            "uq_users_lower_github_username",  # UserRepository.find_by_github_username
             text("lower(github_username)"),
-            postgresql_where=text("github_username IS NOT NULL"),
+            unique=True,
         ),
         Index(
             "ix_users_online",  # UserRepository.list_online
@@ -87,11 +87,13 @@ class Session(Model):
             " AND (revoked_at IS NULL) = (revoked_because IS NULL)",
             name="revoked_because",
         ),
-        Index("ix_sessions_user_id", "user_id", "created_at"),  # SessionRepository.list_live; the foreign key's CASCADE
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    user_id: Mapped[UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"),
+        index=True,  # SessionRepository.list_live, revoke_all; the foreign key's CASCADE
+    )
     token_hash: Mapped[str] = mapped_column(Text, unique=True)
     user_agent: Mapped[str | None] = mapped_column(Text)
     ip: Mapped[str | None] = mapped_column(INET)

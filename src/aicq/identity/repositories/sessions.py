@@ -1,0 +1,81 @@
+"""Where users' sessions are kept."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from aicq.db.repository import Repository
+from aicq.identity.models import Session
+
+PAGE = 100
+
+
+class SessionRepository(Repository[Session]):
+    """Sessions by id and by user."""
+
+    model_type = Session
+
+    async def create(self, session_id: UUID, **values: Any) -> Session:
+        """Adds a session."""
+        statement = insert(Session).values(id=session_id, **values).returning(Session)
+        return (await self.session.execute(statement)).scalar_one()
+
+    async def find(self, session_id: UUID) -> Session | None:
+        """The session with this id, whatever became of it."""
+        return (await self.session.execute(select(Session).where(Session.id == session_id))).scalar_one_or_none()
+
+    async def refresh_token(
+        self, session_id: UUID, *, old_hash: str, new_hash: str, expires_at: datetime, now: datetime
+    ) -> Session | None:
+        """Takes a new refresh token for the old one; None if the session is over or the old one is not its newest.
+
+        Of many who come with the same token, one succeeds.
+        """
+        statement = (
+            update(Session)
+            .where(Session.id == session_id, Session.token_hash == old_hash, *_live(now))
+            .values(token_hash=new_hash, refreshed_at=now, expires_at=expires_at)
+            .returning(Session)
+        )
+        return (await self.session.execute(statement)).scalar_one_or_none()
+
+    async def list_live(
+        self, user_id: UUID, *, now: datetime, after: UUID | None = None, limit: int = PAGE
+    ) -> Sequence[Session]:
+        """A user's sessions that are neither revoked nor over."""
+        statement = select(Session).where(Session.user_id == user_id, *_live(now)).order_by(Session.id).limit(limit)
+        if after is not None:
+            statement = statement.where(Session.id > after)
+        return (await self.session.execute(statement)).scalars().all()
+
+    async def revoke(self, session_id: UUID, *, because: str, now: datetime, user_id: UUID | None = None) -> bool:
+        """Ends a session, if it is this user's; False if it is not, or is over already."""
+        statement = update(Session).where(Session.id == session_id, *_live(now))
+        if user_id is not None:
+            statement = statement.where(Session.user_id == user_id)
+        return await self._revoke(statement, because=because, now=now) > 0
+
+    async def revoke_all(self, user_id: UUID, *, because: str, now: datetime, but: UUID | None = None) -> int:
+        """Ends all sessions of a user, but perhaps one, and returns how many there were."""
+        statement = update(Session).where(Session.user_id == user_id, *_live(now))
+        if but is not None:
+            statement = statement.where(Session.id != but)
+        return await self._revoke(statement, because=because, now=now)
+
+    async def drop_dead(self, *, before: datetime, limit: int = 1000) -> int:
+        """Deletes sessions that were over at that time, some at a time, and returns how many."""
+        dead = select(Session.id).where(Session.expires_at < before).order_by(Session.expires_at).limit(limit)
+        statement = delete(Session).where(Session.id.in_(dead)).returning(Session.id)
+        return len((await self.session.execute(statement)).all())
+
+    async def _revoke(self, statement: Any, *, because: str, now: datetime) -> int:
+        values = statement.values(revoked_at=now, revoked_because=because).returning(Session.id)
+        return len((await self.session.execute(values)).all())
+
+
+def _live(now: datetime) -> tuple[Any, ...]:
+    return Session.revoked_at.is_(None), Session.expires_at > now
