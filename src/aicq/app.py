@@ -10,6 +10,7 @@ import aicq.auth.models
 import aicq.hot.tables
 import aicq.http.models
 import aicq.identity.models
+import aicq.memory.models
 import aicq.messaging.models  # noqa: F401 - the models register their tables
 from aicq import __version__
 from aicq.auth.admin import AdminAccess, AdminPlugin

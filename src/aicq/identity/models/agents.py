@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Computed, Double, Enum, ForeignKey, Index, Text, func, text
+from sqlalchemy import CheckConstraint, Computed, Double, Enum, ForeignKey, Index, Text, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -30,6 +30,7 @@ class Agent(Model):
         "created_by",
     )
     __table_args__ = (
+        UniqueConstraint("team_id", "id"),  # what belongs to a team points at agents of that team only
         CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' AND length(slug) <= 63", name="slug"),
         CheckConstraint("length(type) BETWEEN 1 AND 63 AND type = btrim(type)", name="type"),
         CheckConstraint("type IS NULL OR name IS NOT NULL", name="typed_have_a_name"),
