@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> Litestar:
             EdgePlugin(),
             database,
             hot,
-            SystemPlugin(settings, hot),
+            SystemPlugin(settings, database.database, hot),
             AdminPlugin(AdminAccess(settings.admin_token)),
             identity,
             MessagingPlugin(settings, database.database, hot, identity.directory),

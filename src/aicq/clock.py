@@ -14,6 +14,11 @@ def to_seconds(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def from_ms(milliseconds: int) -> datetime:
+    """Unix milliseconds as Postgres takes them."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 def to_ms(moment: datetime) -> int:
     """How messages tell a time: Unix milliseconds."""
     return round(moment.timestamp() * 1000)

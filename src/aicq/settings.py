@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,14 @@ from msgspec import Meta
 from aicq.errors import StartError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+RATE = re.compile(r"(?P<limit>[0-9]{1,13}) ?/ ?(?P<seconds>[0-9]{1,8})")
+
+MOST = 10**12
+"""The highest limit; sums of so much stay exact in both hot stores."""
+
+LONGEST_WINDOW = 31 * 86_400
+"""Seconds that a limit may count."""
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -234,10 +243,12 @@ def _rates(text: str) -> Mapping[str, Rate]:
     rates = dict(DEFAULT_RATES)
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         rule, _, rate = part.partition("=")
-        limit, _, seconds = rate.partition("/")
-        if rule not in rates or not limit.isdecimal() or not seconds.isdecimal() or int(seconds) == 0:
-            raise StartError("RATE_LIMITS must read like post=60/60,find=10/60, with the rules of the documentation.")
-        rates[rule] = Rate(int(limit), int(seconds) * 1000)
+        told = RATE.fullmatch(rate.strip())
+        if told is None or int(told["limit"]) > MOST or not 0 < int(told["seconds"]) <= LONGEST_WINDOW:
+            raise StartError("RATE_LIMITS must read like post=60/60,find=10/60: so many in so many seconds.")
+        if rule.strip() not in rates:
+            raise StartError(f"RATE_LIMITS names a rule that there is not; the rules are {', '.join(rates)}.")
+        rates[rule.strip()] = Rate(int(told["limit"]), int(told["seconds"]) * 1000)
     return rates
 
 

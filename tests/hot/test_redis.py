@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aicq.errors import HotStoreUnavailable, StartError
-from aicq.hot.base import HOT_WINDOW, Charge, HotStoreStale, Level, PageQuery, Quota, SearchQuery, Wake
+from aicq.hot.base import HOT_WINDOW, Charge, HotBlock, HotStoreStale, Level, PageQuery, Quota, SearchQuery, Wake
 from aicq.hot.cache import Cache
 from aicq.hot.redis import RedisHotStore
 from aicq.hot.redis_client import PAUSE
@@ -70,7 +70,7 @@ async def test_private_words_stand_under_their_room_alone(server: RedisServer, s
 
 async def test_limits_blocks_and_values_stand_under_their_names(server: RedisServer, store: RedisHotStore) -> None:
     await store.limits.take([Charge([Quota("post:agent", 5, 60_000)])], now=NOW)
-    await store.limits.block("192.0.2.1", until=NOW, reason="flood")
+    await store.limits.block([HotBlock("192.0.2.1", NOW, "flood")])
     await store.values.set("session:abc", b"value", expires=NOW)
     assert server.client.zrange("ratelimit:post:agent", 0, -1, withscores=True) == [(b"0000000000000001:1", float(NOW))]
     assert server.client.get("ratelimit:block:192.0.2.1") == b"%d:flood" % NOW

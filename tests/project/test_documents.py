@@ -17,7 +17,7 @@ import aicq
 from aicq.app import metadata
 from aicq.cli import main
 from aicq.errors import AICQError, StartError
-from aicq.settings import Environment
+from aicq.settings import DEFAULT_RATES, Environment, Rate
 from tests.project.openapi import DOCUMENT, ROOT, document
 
 CLIENTS = {"AICQ_URL": "http://127.0.0.1:8080", "AICQ_CONFIG": ""}
@@ -93,6 +93,12 @@ def test_the_readme_names_settings_that_exist() -> None:
     named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
     assert named
     assert named <= set(settings_and_defaults())
+
+
+def test_the_readme_lists_every_limit() -> None:
+    table = README.partition("## Limits")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \|.*\| (\d+) in (\d+) s \|$", table, re.MULTILINE)
+    assert {rule: Rate(int(limit), int(seconds) * 1000) for rule, limit, seconds in listed} == DEFAULT_RATES
 
 
 def test_the_readme_lists_every_command_and_no_other() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -10,7 +11,7 @@ import pytest
 from litestar import Litestar
 
 from aicq.app import create_app
-from aicq.settings import DEFAULT_RATES, load
+from aicq.settings import DEFAULT_RATES, Settings, load
 
 PATIENCE = 10.0
 
@@ -31,28 +32,48 @@ def environment() -> Mapping[str, str]:
 
 
 @pytest.fixture
-def app(
+def settings(
     database_url: str,
     hot_kind: str,
     environment: Mapping[str, str],
     request: pytest.FixtureRequest,
     tmp_path: Path,
-) -> Litestar:
-    """The app, which `http` starts."""
+) -> Settings:
+    """What the app, and every other worker beside it, runs with."""
     servers = {"DATABASE_URL": database_url, "AICQ_DATA_DIR": str(tmp_path)}
     if hot_kind == "redis":
         servers["REDIS_URL"] = request.getfixturevalue("redis_url")
-    return create_app(load({**servers, **environment}))
+    return load({**servers, **environment})
 
 
 @pytest.fixture
-async def http(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
-    """Calls the app, once its hot store holds what the log says."""
+def app(settings: Settings) -> Litestar:
+    """The app, which `http` starts."""
+    return create_app(settings)
+
+
+@asynccontextmanager
+async def running(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls an app, once its hot store holds what the log says."""
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar types its scopes more narrowly
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         async with asyncio.timeout(PATIENCE):
             while (await client.get("/health")).json()["checks"]["hot_store"]["status"] != "pass":  # noqa: ASYNC110 - asked from outside, like any client
                 await asyncio.sleep(0.01)
+        yield client
+
+
+@pytest.fixture
+async def http(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls the app."""
+    async with running(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def another_worker(http: httpx.AsyncClient, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - it comes after the first
+    """Calls a second app on the same servers."""
+    async with running(create_app(settings)) as client:
         yield client
 
 

@@ -11,6 +11,7 @@ from litestar import Litestar
 from tests.agents import GLOBAL, Agent, register
 
 from aicq.clock import now_ms
+from aicq.hot.base import HotBlock
 from aicq.hot.plugin import HotStorePlugin
 from aicq.settings import DEFAULT_RATES
 
@@ -128,7 +129,7 @@ async def test_every_answer_is_in_the_document_and_the_document_promises_no_othe
     ada = await register(http)
     await call_everything(http, ada, await ada.create_room("secret", is_private=True, key=KEY))
     await asyncio.gather(*(call_what_is_limited(http, ada) for _ in range(LIMIT)))
-    await app.plugins.get(HotStorePlugin).store.limits.block("127.0.0.1", until=now_ms() + 60_000, reason="test")
+    await app.plugins.get(HotStorePlugin).store.limits.block([HotBlock("127.0.0.1", now_ms() + 60_000, "test")])
     await call_what_is_limited(http, ada)
 
     seen: dict[tuple[str, str], set[int]] = {}

@@ -85,7 +85,7 @@ async def admin_only(request: Request[Any, Any, Any]) -> None:
     """
     admission = admission_of(request)
     address = admission.addresses.of(request.scope)
-    admission.refuse_exhausted(address)
+    await admission.refuse_exhausted(address)
     access: AdminAccess = request.app.state["admin_access"]
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != SCHEME or not token:

@@ -24,7 +24,7 @@ def signed(rule: str, body_bytes: Callable[[bytes], int] = lambda _: 0) -> Gate:
     async def admit(request: Request[Any, Any, Any]) -> None:
         admission = admission_of(request)
         address = admission.addresses.of(request.scope)
-        admission.refuse_exhausted(address)
+        await admission.refuse_exhausted(address)
         check_content_type(request)
         credentials = read_headers(request.headers, now=now_ms())
         body = await request.body()

@@ -279,6 +279,20 @@ class Verdict(msgspec.Struct, frozen=True):
     levels: Sequence[Level]
 
 
+class HotBlock(msgspec.Struct, frozen=True):
+    """An address whose charges are refused.
+
+    Args:
+        address: As charges name it.
+        until: When that ends, exclusive.
+        reason: Why, for whoever looks at the store.
+    """
+
+    address: str
+    until: int
+    reason: str
+
+
 class Limits(ABC):
     """Exact sliding windows: within any window, never more than the limit is taken, and nothing below it is refused.
 
@@ -304,8 +318,8 @@ class Limits(ABC):
         """Forgets all hits of these keys."""
 
     @abstractmethod
-    async def block(self, address: str, *, until: int, reason: str) -> None:
-        """Refuses every charge of an address until that time."""
+    async def block(self, blocks: Sequence[HotBlock]) -> None:
+        """Refuses every charge of these addresses, each until its time, whatever was said of it before."""
 
     @abstractmethod
     async def unblock(self, address: str) -> None:

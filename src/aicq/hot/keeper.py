@@ -6,7 +6,7 @@ one advisory lock, so of many workers one does the work and the others find it d
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 from uuid import UUID
@@ -93,6 +93,7 @@ class Keeper:
         self._pool = pool
         self._hot = hot
         self._log: Log | None = None
+        self._restore: Callable[[], Awaitable[None]] | None = None
         self._trouble = asyncio.Event()
         self._looked_over = 0.0
         self.complete = False
@@ -101,6 +102,10 @@ class Keeper:
     def follow(self, message_log: Log) -> None:
         """Names the log that the store is filled from; without one it starts empty and is complete."""
         self._log = message_log
+
+    def restoring(self, restore: Callable[[], Awaitable[None]]) -> None:
+        """Names what puts back, whenever the store is filled, what it may have lost besides messages."""
+        self._restore = restore
 
     def notice(self) -> None:
         """Tells that a call found the store stale or away, so that it is looked after soon."""
@@ -172,6 +177,8 @@ class Keeper:
     async def _fill(self) -> None:
         """Makes the store hold the whole hot window: closes what is missing above, adds what is missing below."""
         async with self._locked() as connection:
+            if self._restore is not None:
+                await self._restore()
             await self._fill_rooms(since=now_ms() - HOT_WINDOW)
             await connection.execute("UPDATE hot_store SET complete = true WHERE epoch = $1", self._hot.epoch)
         self._looked_over = asyncio.get_running_loop().time()

@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from aicq.errors import HotStoreUnavailable
-from aicq.hot.base import Charge, HotStore, Level, Limits, Locks, Member, Members, Probe, Quota, Values, Verdict
+from aicq.hot.base import (
+    Charge,
+    HotBlock,
+    HotStore,
+    Level,
+    Limits,
+    Locks,
+    Member,
+    Members,
+    Probe,
+    Quota,
+    Values,
+    Verdict,
+)
 from aicq.hot.postgres_bus import PostgresBus
 from aicq.hot.postgres_client import Database
 from aicq.hot.postgres_messages import PostgresMessages
@@ -74,8 +87,15 @@ class PostgresLimits(Limits):
     async def reset(self, keys: Collection[str]) -> None:
         await self._database.rows("reset", list(keys))
 
-    async def block(self, address: str, *, until: int, reason: str) -> None:
-        await self._database.rows("block", address, until, reason)
+    async def block(self, blocks: Sequence[HotBlock]) -> None:
+        last = {each.address: each for each in blocks}
+        in_order = [last[address] for address in sorted(last)]
+        await self._database.rows(
+            "block",
+            [each.address for each in in_order],
+            [each.until for each in in_order],
+            [each.reason for each in in_order],
+        )
 
     async def unblock(self, address: str) -> None:
         await self._database.rows("unblock", address)

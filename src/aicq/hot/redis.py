@@ -15,7 +15,20 @@ from typing import Any
 import msgspec
 
 from aicq.hot import keys as names
-from aicq.hot.base import Charge, HotStore, Level, Limits, Locks, Member, Members, Probe, Quota, Values, Verdict
+from aicq.hot.base import (
+    Charge,
+    HotBlock,
+    HotStore,
+    Level,
+    Limits,
+    Locks,
+    Member,
+    Members,
+    Probe,
+    Quota,
+    Values,
+    Verdict,
+)
 from aicq.hot.redis_bus import RedisBus
 from aicq.hot.redis_client import RedisClient, Script
 from aicq.hot.redis_messages import RedisMessages
@@ -32,6 +45,7 @@ LEEWAY = 3_600_000
 LONGEST_TTL = 10 * 366 * 24 * 3_600_000
 
 _LIMITS = Script("limits")
+_BLOCK = Script("limits_block")
 _VALUES = Script("values")
 _MEMBERS = Script("members")
 _LOCKS = Script("locks")
@@ -109,8 +123,12 @@ class RedisLimits(Limits):
         if keys:
             await self._client.call("UNLINK", *map(names.limit, keys))
 
-    async def block(self, address: str, *, until: int, reason: str) -> None:
-        await self._client.call("SET", names.block(address), f"{until}:{reason}", "PX", _ttl(until))
+    async def block(self, blocks: Sequence[HotBlock]) -> None:
+        for start in range(0, len(blocks), CHUNK):
+            arguments: list[str | int] = []
+            for each in blocks[start : start + CHUNK]:
+                arguments += [names.block(each.address), f"{each.until}:{each.reason}", _ttl(each.until)]
+            await self._client.run(_BLOCK, *arguments, key=names.EPOCH)
 
     async def unblock(self, address: str) -> None:
         await self._client.call("DEL", names.block(address))

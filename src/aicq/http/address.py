@@ -8,7 +8,8 @@ from litestar.types import Scope
 
 from aicq.settings import Network
 
-MAPPED = "::ffff:"
+SITE = 64
+"""Bits of an IPv6 address that tell who it is; with the rest its owner has a new address for each request."""
 
 
 class Addresses:
@@ -20,45 +21,59 @@ class Addresses:
     """
 
     def __init__(self, *, trusted: Sequence[Network], whitelist: Sequence[Network]) -> None:
-        self._trusted = tuple(trusted)
+        self.is_trusted = lru_cache(maxsize=4096)(lambda address: _within(address, tuple(trusted)))
         self.is_whitelisted = lru_cache(maxsize=4096)(lambda address: _within(address, tuple(whitelist)))
 
     def of(self, scope: Scope) -> str:
-        """The peer's address or, behind trusted proxies, the last address that none of them is."""
+        """The peer's address or, behind trusted proxies, the last address that none of them is; empty if unknown."""
         peer = scope.get("client")
-        address = _plain(peer[0]) if peer else ""
-        if not self._trusted or not _within(address, self._trusted):
+        address = plain(peer[0]) if peer else ""
+        if not self.is_trusted(address):
             return address
         hops = [
-            _plain(hop.strip())
+            plain(_without_port(hop.strip()))
             for name, value in scope["headers"]
             if name == b"x-forwarded-for"
             for hop in value.decode("latin-1").split(",")
         ]
         for hop in reversed(hops):
-            if not _is_address(hop):
+            if not hop:
                 break
             address = hop
-            if not _within(hop, self._trusted):
+            if not self.is_trusted(hop):
                 break
         return address
 
+    def is_spared(self, address: str) -> bool:
+        """Whether an address is never blocked for what comes from it: it is wanted, or others stand behind it."""
+        return not address or self.is_whitelisted(address) or self.is_trusted(address)
 
-def _plain(address: str) -> str:
-    """The address; one of IPv4 as itself, also where a socket that serves IPv6 as well tells it as `::ffff:…`."""
-    return address[len(MAPPED) :] if address.startswith(MAPPED) and "." in address else address
+
+@lru_cache(maxsize=4096)
+def plain(text: str) -> str:
+    """An address in its one spelling, empty if it is none; one of IPv4 as itself, also where IPv6 maps it."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+@lru_cache(maxsize=4096)
+def subject_of(address: str) -> str:
+    """What an address is counted and blocked under: itself, or the /64 network of an IPv6 address."""
+    return str(ipaddress.ip_network(f"{address}/{SITE}", strict=False)) if ":" in address else address
+
+
+def _without_port(hop: str) -> str:
+    """The address of a hop; some proxies tell the port as well: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def _within(address: str, networks: Sequence[Network]) -> bool:
-    if not networks or not _is_address(address):
+    if not networks or not address:
         return False
     parsed = ipaddress.ip_address(address)
     return any(parsed in network for network in networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
+import msgspec
 from litestar import Request
 
 from aicq.batches import Batcher
 from aicq.clock import now_ms
 from aicq.errors import Blocked, HotStoreUnavailable, RateLimited, UnsupportedMediaType
 from aicq.hot.base import Charge, HotStore, Quota, Verdict
-from aicq.http.address import Addresses
-from aicq.http.metrics import LIMITED
+from aicq.http.address import Addresses, subject_of
+from aicq.http.blocks import Blocks
+from aicq.http.metrics import BLOCKED, LIMITED
 from aicq.origin import ActedAs, Origin
-from aicq.settings import Settings
+from aicq.settings import DEFAULT_RATES, Rate, Settings
 
 Gate = Callable[[Request[Any, Any, Any]], Coroutine[Any, Any, None]]
 """What a request passes before its body is decoded and its handler called: Litestar's `before_request`.
@@ -29,8 +31,23 @@ JSON = "application/json"
 MOST_EXHAUSTED = 10_000
 """Addresses remembered as exhausted before those whose time is over are dropped."""
 
+LOOK_AGAIN = 1.0
+"""Seconds that an address is remembered as exhausted without asking whether its limit was reset."""
+
 READS = frozenset({"who", "channels", "room_read", "dm_read", "find"})
 """Rules of requests that go on uncounted while the hot store is away: Postgres can answer them."""
+
+
+class Exhausted(msgspec.Struct, frozen=True):
+    """An address that has used up its failures, in the event loop's time.
+
+    Args:
+        until: When it may come again.
+        look_again: When to ask whether that still holds.
+    """
+
+    until: float
+    look_again: float
 
 
 class Admission:
@@ -38,14 +55,16 @@ class Admission:
 
     Args:
         hot: The hot store.
-        settings: Rates, whitelist and trusted proxies.
+        settings: Rates, whitelist and trusted proxies, and whether addresses are blocked automatically.
+        blocks: Blocks them.
     """
 
-    def __init__(self, hot: HotStore, settings: Settings) -> None:
+    def __init__(self, hot: HotStore, settings: Settings, blocks: Blocks) -> None:
         self._hot = hot
         self._rates = settings.rates
+        self._blocks = blocks if settings.auto_block_enabled else None
         self._take: Batcher[Charge, Verdict] = Batcher(self._take_all)
-        self._exhausted: dict[str, float] = {}
+        self._exhausted: dict[str, Exhausted] = {}
         self.addresses = Addresses(trusted=settings.trusted_proxies, whitelist=settings.whitelist)
 
     async def admit(self, request: Request[Any, Any, Any], rule: str, *, subject: str, body_bytes: int = 0) -> None:
@@ -65,71 +84,86 @@ class Admission:
             rate = self._rates["bytes"]
             quotas.append(Quota(f"bytes:{subject}", rate.limit, rate.window, body_bytes))
         try:
-            verdict = await self._take(Charge(quotas, address))
+            verdict = await self._take(Charge(quotas, subject_of(address)))
         except HotStoreUnavailable:
             if rule in READS:
                 return
             raise
-        self._tell(request, rule, quotas, verdict)
+        refuse_blocked(verdict)
+        if quotas and quotas[0].key.startswith(rule):
+            level = verdict.levels[0]
+            request.scope["aicq.limit"] = (quotas[0].limit, level.remaining, level.reset)  # type: ignore[typeddict-unknown-key]
+        if not verdict.allowed:
+            over_bytes = verdict.levels[-1].wait > 0 and quotas[-1].key.startswith("bytes:")
+            sentence = bytes_sentence(self._rates["bytes"]) if over_bytes else ""
+            await self._refuse(address, rule, max(level.wait for level in verdict.levels), sentence)
 
     async def charge_failure(self, address: str) -> None:
         """Counts something costly that an address had us do: a bad signature, an unknown agent, a check of a room key.
 
         Raises:
             RateLimited: There were too many.
+            Blocked: The address is blocked.
         """
         if self.addresses.is_whitelisted(address):
             return
-        rate = self._rates["failures"]
         try:
-            verdict = await self._take(Charge([Quota(f"failures:{address}", rate.limit, rate.window)]))
+            verdict = await self._take(Charge([self._failures_of(address)], subject_of(address)))
         except HotStoreUnavailable:
             return
+        refuse_blocked(verdict)
         if not verdict.allowed:
             wait = verdict.levels[0].wait
-            self._forget_exhausted()
-            self._exhausted[address] = asyncio.get_running_loop().time() + wait / 1000
-            LIMITED.labels("failures").inc()
-            raise RateLimited(retry_after=_seconds(wait))
+            self._remember_exhausted(address, wait)
+            await self._refuse(address, "failures", wait)
 
-    def refuse_exhausted(self, address: str) -> None:
-        """Refuses an address that has used up its failures, without asking the hot store again.
+    async def refuse_exhausted(self, address: str) -> None:
+        """Refuses an address that has used up its failures, mostly without asking the hot store again.
 
         Raises:
             RateLimited: It has.
         """
-        until = self._exhausted.get(address)
-        if until is None:
+        subject = subject_of(address)
+        known = self._exhausted.get(subject)
+        if known is None:
             return
-        left = until - asyncio.get_running_loop().time()
-        if left <= 0:
-            del self._exhausted[address]
+        now = asyncio.get_running_loop().time()
+        wait = (known.until - now) * 1000
+        if wait > 0 and known.look_again <= now:
+            wait = await self._look_again(address)
+        if wait <= 0:
+            self._exhausted.pop(subject, None)
             return
-        raise RateLimited(retry_after=_seconds(left * 1000))
+        await self._refuse(address, "failures", wait)
 
-    def _forget_exhausted(self) -> None:
-        """Drops addresses that may come again, once there are many of them."""
+    async def _look_again(self, address: str) -> float:
+        """How long an address has to wait still, by the hot store; its limit may have been reset meanwhile."""
+        try:
+            [level] = await self._hot.limits.peek([self._failures_of(address)], now=now_ms())
+        except HotStoreUnavailable:
+            return LOOK_AGAIN * 1000
+        self._remember_exhausted(address, level.wait)
+        return level.wait
+
+    def _remember_exhausted(self, address: str, wait: int) -> None:
+        now = asyncio.get_running_loop().time()
         if len(self._exhausted) >= MOST_EXHAUSTED:
-            now = asyncio.get_running_loop().time()
-            self._exhausted = {address: until for address, until in self._exhausted.items() if until > now}
+            self._exhausted = {subject: known for subject, known in self._exhausted.items() if known.until > now}
+        self._exhausted[subject_of(address)] = Exhausted(until=now + wait / 1000, look_again=now + LOOK_AGAIN)
+
+    def _failures_of(self, address: str) -> Quota:
+        rate = self._rates["failures"]
+        return Quota(f"failures:{subject_of(address)}", rate.limit, rate.window)
+
+    async def _refuse(self, address: str, rule: str, wait: float, sentence: str = "") -> NoReturn:
+        """Refuses a request under a limit, and counts that against its address."""
+        LIMITED.labels(rule).inc()
+        if self._blocks is not None and not self.addresses.is_spared(address):
+            await self._blocks.note(subject_of(address))
+        raise RateLimited(sentence, retry_after=_seconds(wait))
 
     async def _take_all(self, charges: list[Charge]) -> list[Verdict]:
         return await self._hot.limits.take(charges, now=now_ms())
-
-    def _tell(self, request: Request[Any, Any, Any], rule: str, quotas: list[Quota], verdict: Verdict) -> None:
-        if verdict.blocked:
-            raise Blocked
-        if not quotas:
-            return
-        if quotas[0].key.startswith(rule):
-            level = verdict.levels[0]
-            request.scope["aicq.limit"] = (quotas[0].limit, level.remaining, level.reset)  # type: ignore[typeddict-unknown-key]
-        if not verdict.allowed:
-            LIMITED.labels(rule).inc()
-            wait = max(level.wait for level in verdict.levels)
-            over_bytes = verdict.levels[-1].wait > 0 and quotas[-1].key.startswith("bytes:")
-            sentence = "message byte rate limit exceeded (32KB/min)" if over_bytes else ""
-            raise RateLimited(sentence, retry_after=_seconds(wait))
 
 
 class Attempts:
@@ -144,9 +178,9 @@ class Attempts:
         self._admission = admission
         self._address = address
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Raises RateLimited if there were too many."""
-        self._admission.refuse_exhausted(self._address)
+        await self._admission.refuse_exhausted(self._address)
 
     async def failed(self) -> None:
         """Counts one more; raises RateLimited if that is too many."""
@@ -165,7 +199,7 @@ def limited(rule: str) -> Gate:
     async def count(request: Request[Any, Any, Any]) -> None:
         check_content_type(request)
         admission = admission_of(request)
-        await admission.admit(request, rule, subject=admission.addresses.of(request.scope))
+        await admission.admit(request, rule, subject=subject_of(admission.addresses.of(request.scope)))
 
     return count
 
@@ -198,6 +232,20 @@ def admission_of(request: Request[Any, Any, Any]) -> Admission:
     """The app's admission; gates cannot ask for dependencies."""
     admission: Admission = request.app.state["admission"]
     return admission
+
+
+def refuse_blocked(verdict: Verdict) -> None:
+    """Refuses what comes from a blocked address."""
+    if verdict.blocked:
+        BLOCKED.inc()
+        raise Blocked
+
+
+def bytes_sentence(rate: Rate) -> str:
+    """What is said of too many bytes; the protocol's own sentence for the protocol's own limit."""
+    if rate == DEFAULT_RATES["bytes"]:
+        return "message byte rate limit exceeded (32KB/min)"
+    return f"message byte rate limit exceeded ({rate.limit} bytes in {rate.window // 1000} s)"
 
 
 def _seconds(milliseconds: float) -> int:

@@ -8,8 +8,10 @@ from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
 
+from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
 from aicq.http.admission import Admission
+from aicq.http.blocks import Blocks
 from aicq.http.system import SystemController
 from aicq.settings import Settings
 
@@ -19,11 +21,13 @@ class SystemPlugin(InitPlugin):
 
     Args:
         settings: Rates, whitelist, trusted proxies and the region.
+        database: Postgres.
         hot: The plugin of the hot store.
     """
 
-    def __init__(self, settings: Settings, hot: HotStorePlugin) -> None:
+    def __init__(self, settings: Settings, database: Database, hot: HotStorePlugin) -> None:
         self._settings = settings
+        self._database = database
         self._hot = hot
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -36,5 +40,7 @@ class SystemPlugin(InitPlugin):
 
     @asynccontextmanager
     async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:
-        app.state["admission"] = Admission(self._hot.store, self._settings)
+        blocks = Blocks(self._database.pool, self._hot.store)
+        self._hot.keeper.restoring(blocks.restore)
+        app.state["admission"] = Admission(self._hot.store, self._settings, blocks)
         yield

@@ -1,12 +1,11 @@
 """Reads the log: pages of it for readers, and runs of it for the hot store."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
-from aicq.clock import to_ms
+from aicq.clock import from_ms, to_ms
 from aicq.db.engine import fetch
 from aicq.hot.base import Change, Entry, Run
 from aicq.hot.keeper import Chunk, HotRoom
@@ -148,8 +147,3 @@ def change_of(row: asyncpg.Record) -> Change:
         return Change(target, stub(target))
     edited = message_entry(wire_of(row, "t_"))
     return Change(target, edited.wire, edited.words)
-
-
-def from_ms(milliseconds_since_epoch: int) -> datetime:
-    """Unix milliseconds as Postgres takes them."""
-    return datetime.fromtimestamp(milliseconds_since_epoch / 1000, UTC)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from aicq.hot.base import Change, HotStore, HotStoreStale, PageQuery, Quota, SearchQuery
+from aicq.hot.base import Change, HotBlock, HotStore, HotStoreStale, PageQuery, Quota, SearchQuery
 from tests.hot.conftest import World
 from tests.hot.logged import NOW, LoggedRoom, read_newest, stub
 
@@ -96,7 +96,7 @@ async def test_many_rooms_are_emptied(world: World, hot_store: HotStore) -> None
 async def test_limits_and_values_stay_when_an_epoch_begins(hot_store: HotStore) -> None:
     quota = Quota("post:x", limit=3, window=1000, cost=2)
     await hot_store.values.set("session:1", b"kept", expires=NOW + 1000)
-    await hot_store.limits.block("192.0.2.1", until=NOW + 1000, reason="flood")
+    await hot_store.limits.block([HotBlock("192.0.2.1", NOW + 1000, "flood")])
     await hot_store.values.set("room-key:1", b"kept", expires=NOW + 1000)
     [before] = await hot_store.limits.peek([quota], now=NOW)
     await hot_store.begin(2)

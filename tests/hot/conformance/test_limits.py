@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aicq.hot.base import Charge, HotStore, Level, Quota, Verdict
+from aicq.hot.base import Charge, HotBlock, HotStore, Level, Quota, Verdict
 from tests.hot.conftest import World
 from tests.hot.logged import NOW
 
@@ -200,7 +200,7 @@ async def test_nothing_is_asked_of_no_charges(hot_store: HotStore) -> None:
 
 async def test_a_blocked_address_is_refused_until_the_block_ends(hot_store: HotStore) -> None:
     quota = Quota("post:x", limit=1, window=1000)
-    await hot_store.limits.block("192.0.2.1", until=NOW + 100, reason="flood: 100")
+    await hot_store.limits.block([HotBlock("192.0.2.1", NOW + 100, "flood: 100")])
     blocked = Verdict(allowed=False, blocked=True, levels=[])
     assert await take(hot_store, quota, address="192.0.2.1", now=NOW + 99) == blocked
     assert await take(hot_store, address="192.0.2.1", now=NOW + 99) == blocked
@@ -210,12 +210,24 @@ async def test_a_blocked_address_is_refused_until_the_block_ends(hot_store: HotS
 
 async def test_a_block_can_be_moved_and_lifted(hot_store: HotStore) -> None:
     for until in (NOW + 1000, NOW + 10):
-        await hot_store.limits.block("2001:db8::1", until=until, reason="")
+        await hot_store.limits.block([HotBlock("2001:db8::1", until, "")])
     assert (await take(hot_store, address="2001:db8::1", now=NOW + 10)).allowed
-    await hot_store.limits.block("2001:db8::1", until=NOW + 1000, reason="")
+    await hot_store.limits.block([HotBlock("2001:db8::1", NOW + 1000, "")])
     await hot_store.limits.unblock("2001:db8::1")
     await hot_store.limits.unblock("2001:db8::1")
     assert (await take(hot_store, address="2001:db8::1")).allowed
+
+
+async def test_many_addresses_are_blocked_at_once_and_of_one_that_is_named_twice_the_last_counts(
+    hot_store: HotStore,
+) -> None:
+    addresses = [f"10.0.{number // 250}.{number % 250}" for number in range(1200)]
+    blocks = [HotBlock(address, NOW + 1000, "flood") for address in addresses]
+    await hot_store.limits.block([*blocks, HotBlock(addresses[7], NOW, ""), HotBlock("2001:db8::/64", NOW + 1, "")])
+    await hot_store.limits.block([])
+    verdicts = await hot_store.limits.take([Charge([], address) for address in [*addresses, "2001:db8::/64"]], now=NOW)
+    assert [address for address, verdict in zip(addresses, verdicts, strict=False) if verdict.allowed] == [addresses[7]]
+    assert verdicts[-1].blocked
 
 
 @pytest.mark.parametrize("cost", [1, 3])

@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from aicq.auth.nonces import is_spent
 from aicq.auth.principal import Principal
+from aicq.clock import from_ms
 from aicq.errors import Forbidden, NotFound, ReplayedRequest
 from aicq.identity.repositories import AgentRepository
 from aicq.ids import direct_room_id
-from aicq.messaging.history import from_ms
 from aicq.messaging.log import Draft, MessageLog, Stored
 from aicq.messaging.repositories.rooms import INBOX, RoomRepository
 from aicq.messaging.services.messages import check_body

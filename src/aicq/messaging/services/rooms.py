@@ -29,7 +29,7 @@ NAME = re.compile(r"[a-zA-Z0-9_-]{1,50}")
 class Attempts(Protocol):
     """The wrong room keys that an address has shown, and what else of that kind it has done."""
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Raises RateLimited if there were too many."""
 
     async def failed(self) -> None:
@@ -74,7 +74,7 @@ class Rooms:
         async with self._checking:
             if await self._keys.is_known(room_id, key, key_hash):
                 return
-            attempts.check()
+            await attempts.check()
             try:
                 await self._keys.check(room_id, key, key_hash)
             except Forbidden:
