@@ -54,9 +54,11 @@ DEFAULT_RATES: Mapping[str, Rate] = MappingProxyType(
         "find": Rate(30, 60_000),
         "bytes": Rate(32_768, 60_000),
         "failures": Rate(30, 60_000),
+        "streams": Rate(100, 60_000),
     }
 )
-"""The limits of the AICQ protocol, by rule. `bytes` counts bodies per agent, `failures` costly failures per address."""
+"""The limits of the AICQ protocol, by rule. `bytes` counts bodies per agent, `failures` costly failures per address,
+`streams` open streams per address, which count for the window after they were last seen."""
 
 
 class Environment(msgspec.Struct, frozen=True, rename=str.upper, kw_only=True):

@@ -1,6 +1,6 @@
 """What `/metrics` tells, in one place."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS = Counter("aicq_http_requests_total", "Requests answered", ["method", "route", "status"])
 DURATION = Histogram(
@@ -15,3 +15,4 @@ REGISTERED = Counter("aicq_agents_registered_total", "Agents registered")
 POSTED = Counter("aicq_messages_posted_total", "Messages posted", ["room_type"])
 DMS = Counter("aicq_dms_sent_total", "Direct messages sent")
 SEARCHES = Counter("aicq_search_queries_total", "Searches answered")
+STREAMS = Gauge("aicq_streams_open", "Streams that are open", multiprocess_mode="livesum")

@@ -1,7 +1,8 @@
 """SystemPlugin: admission, and what the service says of itself."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from litestar import Litestar
 from litestar.config.app import AppConfig
@@ -12,6 +13,7 @@ from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
 from aicq.http.admission import Admission
 from aicq.http.blocks import Blocks
+from aicq.http.streams import Streams
 from aicq.http.system import SystemController
 from aicq.settings import Settings
 
@@ -34,6 +36,7 @@ class SystemPlugin(InitPlugin):
         """Adds the routes, their dependency and admission's life."""
         app_config.route_handlers.append(SystemController)
         app_config.dependencies["region"] = Provide(lambda: self._settings.region, sync_to_thread=False)
+        app_config.dependencies["streams"] = Provide(lambda: self._streams, sync_to_thread=False)
         app_config.dependencies["hot_plugin"] = Provide(lambda: self._hot, sync_to_thread=False)
         app_config.lifespan.append(self._lifespan)
         return app_config
@@ -43,4 +46,11 @@ class SystemPlugin(InitPlugin):
         blocks = Blocks(self._database.pool, self._hot.store)
         self._hot.keeper.restoring(blocks.restore)
         app.state["admission"] = Admission(self._hot.store, self._settings, blocks)
-        yield
+        self._streams = Streams(self._hot.store, self._settings)
+        keeping = asyncio.create_task(self._streams.keep_open())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping

@@ -13,8 +13,11 @@ from aicq.auth.requests import Directory
 from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
 from aicq.messaging.controllers.protocol import DirectMessageController, RoomController, SearchController
+from aicq.messaging.controllers.streams import StreamController
+from aicq.messaging.events import Events
 from aicq.messaging.history import History
 from aicq.messaging.keys import RoomKeys
+from aicq.messaging.live import Live
 from aicq.messaging.log import MessageLog
 from aicq.messaging.pages import Pages
 from aicq.messaging.publisher import Publisher
@@ -43,7 +46,7 @@ class MessagingPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Adds routes, dependencies and the log's life."""
-        app_config.route_handlers += [RoomController, DirectMessageController, SearchController]
+        app_config.route_handlers += [RoomController, StreamController, DirectMessageController, SearchController]
         app_config.lifespan.append(self._lifespan)
         app_config.dependencies |= {
             "keys": Provide(lambda: self._keys, sync_to_thread=False),
@@ -51,23 +54,26 @@ class MessagingPlugin(InitPlugin):
             "messages": Provide(lambda: self._messages, sync_to_thread=False),
             "direct": Provide(lambda: self._direct, sync_to_thread=False),
             "search": Provide(lambda: self._search, sync_to_thread=False),
+            "rooms": Provide(lambda: self._rooms, sync_to_thread=False),
+            "live": Provide(lambda: self._live, sync_to_thread=False),
         }
         return app_config
 
     @asynccontextmanager
-    async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
+    async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:
         pool, hot, keeper = self._database.pool, self._hot.store, self._hot.keeper
         history = History(pool)
         publisher = Publisher(hot, keeper)
         log = MessageLog(pool, publisher.publish)
         self._keys = RoomKeys(hot, self._settings.secret_key)
-        rooms = Rooms(pool, self._keys)
+        rooms = self._rooms = Rooms(pool, self._keys)
         self._reader = RoomReader(rooms, Pages(hot, keeper, history))
         self._messages = MessageService(log, rooms, self._directory, self._settings.admin_agent_id)
         self._direct = DirectMessages(log, pool, self._database.sessions)
         self._search = Search(hot, keeper, rooms)
+        self._live = Live(Events(pool), hot.bus)
         keeper.follow(history)
-        async with keeper.running(), forgetting_nonces(self._database.sessions):
+        async with keeper.running(), forgetting_nonces(self._database.sessions), self._live.running(app.state.drain):
             try:
                 yield
             finally:

@@ -1,0 +1,122 @@
+"""Following a room by server-sent events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, Request, get
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter
+from litestar.response import Stream
+
+from aicq.errors import AICQError, Forbidden, InvalidId, NotFound, Unavailable
+from aicq.http import contract
+from aicq.http.admission import admission_of, attempts_of, limited
+from aicq.http.contract import COUNTED, KEY_IF_PRIVATE, Call, problems
+from aicq.http.streams import Streams
+from aicq.ids import from_ulid, parse_uuid, position
+from aicq.messaging.access import Anybody, KeyHolder
+from aicq.messaging.controllers.protocol import BAD_ROOM_ID, RoomId, room_key
+from aicq.messaging.events import Event, Gap
+from aicq.messaging.live import Access, Ended, Follower, Live
+from aicq.messaging.services.rooms import Rooms
+
+HEARTBEAT = 15.0
+"""Seconds after which a silent stream shows that it is still there."""
+
+RETRY = b"retry: 1000\n\n"
+
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class StreamController(Controller):
+    """Following rooms."""
+
+    tags = ("rooms",)
+
+    @get(
+        "/room/{room_id:str}/events",
+        operation_id="FollowRoom",
+        before_request=limited("room_read"),
+        media_type="text/event-stream",
+        responses=problems(*COUNTED, InvalidId, Forbidden, NotFound, Unavailable),
+        security=KEY_IF_PRIVATE,
+        operation_class=Call,
+    )
+    async def events(
+        self,
+        request: Request[Any, Any, Any],
+        room_id: RoomId,
+        live: NamedDependency[Live],
+        rooms: NamedDependency[Rooms],
+        streams: NamedDependency[Streams],
+        after: Annotated[str, contract.query("A ULID: begin with what follows it.")] = "",
+        last_event_id: Annotated[
+            str, HeaderParameter(name="Last-Event-ID", description="The same; browsers send it by themselves.")
+        ] = "",
+    ) -> Stream:
+        """Follows a room by server-sent events: every entry of its log, once and in order.
+
+        Each event's `id` is the entry's ULID, its type the entry's kind (`message`, `edit`, `delete`), its data a JSON
+        object like a message of a page with `kind` besides, and `target` for an edit or a delete. A stream goes on
+        from `Last-Event-ID` or `after`, otherwise it begins now; whoever comes back with the last id they have seen
+        misses nothing. An event `gap` tells of positions that the log does not hold any more. An event `end` tells why
+        the stream ends if it does. A private room wants its key in `X-AICQ-Room-Key`.
+        """
+        wanted = parse_uuid(room_id, BAD_ROOM_ID)
+        since = last_event_id or after
+        room = await rooms.find(wanted)
+        if room is None:
+            raise NotFound("room not found")
+        access: Access = Anybody()
+        if room.is_private:
+            access = KeyHolder(await rooms.prove(wanted, room_key(request), room.key_hash, attempts_of(request)))
+        addresses = admission_of(request).addresses
+        address = addresses.of(request.scope)
+
+        async def frames() -> AsyncIterator[bytes]:
+            after_seq = position(from_ulid(since)) if since else None
+            async with (
+                streams.opened(address, is_limited=not addresses.is_whitelisted(address)),
+                live.follow(wanted, access, after=after_seq) as follower,
+            ):
+                yield RETRY
+                async for frame in following(follower):
+                    yield frame
+
+        source = frames()
+        # What can be refused is refused before the answer begins.
+        first = await anext(source)
+        return Stream(behind(first, source), media_type="text/event-stream", headers=HEADERS)
+
+
+async def behind(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """One frame, then the others."""
+    yield first
+    async for frame in rest:
+        yield frame
+
+
+async def following(follower: Follower) -> AsyncIterator[bytes]:
+    """What a follower gets, as frames, with signs of life in between; ends with the reason if there is one."""
+    while True:
+        try:
+            async with asyncio.timeout(HEARTBEAT):
+                entries = await follower.next()
+        except TimeoutError:
+            yield b": still here\n\n"
+            continue
+        except Ended:
+            return
+        except AICQError as error:
+            yield b"event: end\ndata: %b\n\n" % msgspec.json.encode({"kind": "end", "error": error.sentence})
+            return
+        yield b"".join(map(frame_of, entries))
+
+
+def frame_of(entry: Event | Gap) -> bytes:
+    """An entry as a server-sent event; JSON has no line breaks."""
+    if isinstance(entry, Gap):
+        return b"event: gap\ndata: %b\n\n" % msgspec.json.encode(entry)
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (entry.id.encode(), entry.kind.encode(), entry.data)

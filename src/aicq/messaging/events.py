@@ -1,0 +1,179 @@
+"""What those who follow a room get: its entries one by one, as the log has them now."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from aicq.clock import to_ms
+from aicq.db.engine import fetch
+from aicq.ids import milliseconds, to_ulid
+
+# The room stands in the answer even if nothing is above the position: whether one may read on is decided by the very
+# statement that reads.
+ABOVE = """
+SELECT r.id AS room_id, r.is_private, r.key_hash, r.last_seq,
+    ARRAY(SELECT actor_id FROM room_members WHERE room_id = r.id AND actor_id = ANY ($3)) AS members,
+    m.seq, m.id, m.entry, m.author_id, m.body, m.parent_id, m.signature, m.edited_at, m.deleted_at,
+    t.id AS t_id, t.body AS t_body, t.edited_at AS t_edited_at, t.deleted_at AS t_deleted_at
+FROM rooms r
+LEFT JOIN LATERAL (
+    SELECT * FROM messages WHERE room_id = r.id AND seq > $2 ORDER BY seq LIMIT $4
+) m ON true
+LEFT JOIN messages t ON t.room_id = m.room_id AND t.id = m.target_id
+WHERE r.id = $1 AND r.deleted_at IS NULL
+ORDER BY m.seq
+"""
+
+ROOMS = "SELECT id, last_seq, is_private, key_hash FROM rooms WHERE id = ANY ($1) AND deleted_at IS NULL"
+
+
+class LiveEntry(
+    msgspec.Struct, omit_defaults=True, rename={"author": "from", "parent": "pid", "signature": "sig"}, frozen=True
+):
+    """An entry of a room's log, as those get it who follow the room.
+
+    Args:
+        kind: `message`, `edit` or `delete`.
+        id: Its ULID: where to resume.
+        seq: Its position in the room, from 1, without gaps.
+        author: Who made it, `from` on the wire.
+        ts: When, Unix time in milliseconds.
+        body: What a message says, or what the edited message says now.
+        parent: The ULID of the message that a message answers, `pid` on the wire.
+        signature: The author's signature of a message, `sig` on the wire.
+        target: The ULID of the message that an edit or a delete changed.
+        edited_at: When the message was last edited, Unix time in milliseconds.
+        deleted: The message has been deleted since, or the edited one has; there is no body.
+    """
+
+    kind: str
+    id: str
+    seq: int
+    author: str
+    ts: int
+    body: str = ""
+    parent: str = ""
+    signature: str = ""
+    target: str = ""
+    edited_at: int = 0
+    deleted: bool = False
+
+
+class Gap(msgspec.Struct, rename={"first": "from", "last": "to"}, frozen=True):
+    """Positions that are missing: the log does not hold them any more, or never did.
+
+    Args:
+        first: The first of them, `from` on the wire.
+        last: The last, `to` on the wire; lower than `first` if the reader was ahead of the log.
+        kind: `gap`.
+    """
+
+    first: int
+    last: int
+    kind: str = "gap"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An entry, ready to be sent to everybody: encoded once, however many follow.
+
+    Args:
+        seq: Its position.
+        id: Its ULID.
+        kind: `message`, `edit` or `delete`.
+        data: The `LiveEntry` as JSON.
+    """
+
+    seq: int
+    id: str
+    kind: str
+    data: bytes
+
+
+class RoomState(msgspec.Struct, frozen=True):
+    """A room as it was when entries were read.
+
+    Args:
+        last_seq: Its newest position.
+        is_private: Whether a key or a membership is needed.
+        key_hash: The hash of its key.
+        asked: The actors of whom it was asked whether they are members.
+        members: Those of them who are.
+    """
+
+    last_seq: int
+    is_private: bool
+    key_hash: str | None
+    asked: frozenset[UUID]
+    members: frozenset[UUID]
+
+
+class Events:
+    """Reads entries for those who follow.
+
+    Args:
+        pool: Postgres.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def above(
+        self, room_id: UUID, position: int, *, limit: int, members: Sequence[UUID]
+    ) -> tuple[RoomState, list[Event]] | None:
+        """The entries above a position, oldest first, with the room as it is; None if there is no such room.
+
+        Args:
+            room_id: The room.
+            position: Exclusive.
+            limit: The most entries; 0 asks for the room alone.
+            members: Actors of whom it is asked whether they are members.
+        """
+        rows = await fetch(self._pool, ABOVE, room_id, position, members, limit)
+        if not rows:
+            return None
+        first = rows[0]
+        state = RoomState(
+            last_seq=first["last_seq"],
+            is_private=first["is_private"],
+            key_hash=first["key_hash"],
+            asked=frozenset(members),
+            members=frozenset(first["members"]),
+        )
+        return state, [event_of(row) for row in rows if row["seq"] is not None]
+
+    async def rooms(self, room_ids: Sequence[UUID]) -> dict[UUID, tuple[int, bool, str | None]]:
+        """Of the rooms that are there: the newest position, whether it is private, the hash of its key."""
+        rows = await fetch(self._pool, ROOMS, room_ids)
+        return {row["id"]: (row["last_seq"], row["is_private"], row["key_hash"]) for row in rows}
+
+
+encode = msgspec.json.Encoder().encode
+
+
+def event_of(row: asyncpg.Record) -> Event:
+    """A row of `ABOVE`, encoded."""
+    entry = entry_of(row)
+    return Event(entry.seq, entry.id, entry.kind, encode(entry))
+
+
+def entry_of(row: asyncpg.Record) -> LiveEntry:
+    """A row of `ABOVE`, as it stands now."""
+    is_message = row["entry"] == "message"
+    prefix = "" if is_message else "t_"
+    deleted, edited = row[prefix + "deleted_at"] is not None, row[prefix + "edited_at"]
+    shows_body = not deleted and row["entry"] != "delete"
+    return LiveEntry(
+        kind=row["entry"],
+        id=to_ulid(row["id"]),
+        seq=row["seq"],
+        author=str(row["author_id"]),
+        ts=milliseconds(row["id"]),
+        body=row[prefix + "body"] if shows_body else "",
+        parent=to_ulid(row["parent_id"]) if is_message and row["parent_id"] else "",
+        signature=(row["signature"] or "") if is_message and shows_body else "",
+        target="" if is_message else to_ulid(row["t_id"]),
+        edited_at=to_ms(edited) if edited and shows_body else 0,
+        deleted=deleted and row["entry"] != "delete",
+    )

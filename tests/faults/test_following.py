@@ -1,0 +1,154 @@
+"""Following a room: what its log gets reaches everybody who follows, once and in order."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from tests.agents import register
+from tests.faults.house import House
+from tests.faults.readers import Reader, Stream
+from tests.faults.writers import Crowd, client_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_follower_gets_what_comes(house: House) -> None:
+    async with client_of(house.service.url) as http:
+        agent = await register(http)
+        room = await agent.create_room()
+        await agent.post("before", room)
+        async with Stream.opened(house.service.url, room) as stream:
+            posted = [(await agent.post(f"message {number}", room)).json() for number in range(3)]
+            events = await stream.take(3)
+    assert [event["id"] for event in events] == [answer["id"] for answer in posted]
+    assert events[0] == {
+        "kind": "message",
+        "id": posted[0]["id"],
+        "seq": 2,
+        "from": agent.id,
+        "ts": posted[0]["ts"],
+        "body": "message 0",
+    }
+
+
+@pytest.mark.parametrize("how", ["after", "Last-Event-ID"])
+async def test_whoever_comes_back_goes_on_where_they_were(house: House, how: str) -> None:
+    async with client_of(house.service.url) as http:
+        agent = await register(http)
+        room = await agent.create_room()
+        posted = [(await agent.post(f"message {number}", room)).json()["id"] for number in range(5)]
+        async with Stream.opened(house.service.url, room, **{how: posted[1]}) as stream:
+            assert [event["id"] for event in await stream.take(3)] == posted[2:]
+            last = (await agent.post("one more", room)).json()["id"]
+            assert [event["id"] for event in await stream.take(1)] == [last]
+
+
+async def test_a_delete_is_told_and_what_was_deleted_is_not(house: House) -> None:
+    async with client_of(house.service.url) as http:
+        agent = await register(http)
+        room = await agent.create_room()
+        message = (await agent.post("regretted", room)).json()["id"]
+        await agent.delete(message, room)
+        async with Stream.opened(house.service.url, room, after="0" * 26) as stream:
+            first, second = await stream.take(2)
+    assert (first["kind"], first["seq"], first.get("body"), first["deleted"]) == ("message", 1, None, True)
+    assert (second["kind"], second["seq"], second["target"]) == ("delete", 2, message)
+    assert "regretted" not in str([first, second])
+
+
+async def test_a_private_room_wants_its_key(house: House) -> None:
+    key = "a key of sixteen characters"
+    async with client_of(house.service.url) as http:
+        agent = await register(http)
+        room = await agent.create_room(is_private=True, key=key)
+        for wrong in ("", "another key of sixteen"):
+            async with Stream.opened(house.service.url, room, key=wrong) as stream:
+                assert stream.answer.status_code == 403
+        async with Stream.opened(house.service.url, room, key=key) as stream:
+            await agent.post("secret", room, key=key)
+            assert (await stream.take(1))[0]["body"] == "secret"
+
+
+async def test_nobody_follows_a_room_that_is_not_there(house: House) -> None:
+    async with Stream.opened(house.service.url, "00000000-0000-0000-0000-00000000dead") as stream:
+        assert stream.answer.status_code == 404
+
+
+async def test_whoever_is_ahead_of_the_log_is_told_so(house: House) -> None:
+    async with client_of(house.service.url) as http:
+        agent = await register(http)
+        room = await agent.create_room()
+        await agent.post("first", room)
+        ahead = "01ARZ3NDEK" + "00000009" + "00000000"
+        async with Stream.opened(house.service.url, room, after=ahead) as stream:
+            assert await stream.next() == {"kind": "gap", "from": 2, "to": 9}
+            await agent.post("second", room)
+            event = await stream.next()
+            assert event
+            assert (event["seq"], event["body"]) == (2, "second")
+
+
+async def test_a_room_that_is_closed_to_the_public_ends_its_streams(house: House) -> None:
+    async with client_of(house.service.url) as http:
+        agent = await register(http)
+        room = await agent.create_room()
+        async with Stream.opened(house.service.url, room) as stream, house.database() as database:
+            await database.execute("UPDATE rooms SET is_private = true WHERE id = $1::uuid", room)
+            event = await stream.next()
+            assert event == {"kind": "end", "error": "the room is private now"}
+            assert await stream.next() is None
+
+
+async def kill_worker(house: House) -> None:
+    os.kill(house.service.workers()[0], signal.SIGKILL)
+
+
+async def cut_listeners(house: House) -> None:
+    if house.kind == "redis":
+        with house.redis.client as client:
+            client.client_kill_filter(_type="pubsub")
+        return
+    async with house.database() as database:
+        await database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE query ~* '^(UN)?LISTEN' AND pid <> pg_backend_pid()"
+        )
+
+
+async def restart_the_hot_store(house: House) -> None:
+    if house.kind == "redis":
+        house.redis.kill()
+        house.redis.start()
+        return
+    async with house.database() as database:
+        await database.execute("TRUNCATE hot_spans, hot_messages, hot_mark")
+
+
+async def test_every_reader_reads_the_log_through_everything(house: House) -> None:
+    await house.stand_up()
+    over = asyncio.Event()
+    async with Crowd.writing(house.service.url, writers=8, rooms=2) as crowd:
+        readers = [Reader(house.service.url, crowd.rooms[number % 2]) for number in range(12)]
+        drops = [0, 7, 0, 31, 100, 0] * 2
+        reading = [
+            asyncio.create_task(reader.read(until=over, drop_every=every))
+            for reader, every in zip(readers, drops, strict=True)
+        ]
+        await crowd.progress()
+        for disturb in (cut_listeners, kill_worker, restart_the_hot_store):
+            await disturb(house)
+            await crowd.progress()
+            await house.until_healthy()
+    async with house.database() as database:
+        logs = {
+            room: await database.fetch("SELECT seq, body FROM messages WHERE room_id = $1::uuid ORDER BY seq", room)
+            for room in crowd.rooms
+        }
+    for reader in readers:
+        await reader.until(len(logs[reader.room]))
+    over.set()
+    await asyncio.gather(*reading)
+    for reader in readers:
+        assert [(event["seq"], event["body"]) for event in reader.record] == [tuple(row) for row in logs[reader.room]]
