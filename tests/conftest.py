@@ -1,13 +1,25 @@
-"""What all tests share: the event loop, the servers, a fresh database."""
+"""What all tests share: the event loop, the servers, a fresh database, and the app over each hot store."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import asyncpg
+import httpx
 import hypothesis
 import pytest
 import redis
+from litestar import Litestar
 
+from aicq.app import create_app
+from aicq.settings import DEFAULT_RATES, Settings, load
 from tests.servers import Databases, postgres_server, redis_server
+
+PATIENCE = 10.0
+
+RAISED_LIMITS = {"RATE_LIMITS": ",".join(f"{rule}={10**8 if rule == 'bytes' else 10**5}/60" for rule in DEFAULT_RATES)}
 
 # The servers set the pace, so time says nothing about a property.
 hypothesis.settings.register_profile(
@@ -59,3 +71,70 @@ def redis_url(shared_redis_url: str) -> Iterator[str]:
         client.flushdb()
         yield shared_redis_url
         client.flushdb()
+
+
+@pytest.fixture(params=[pytest.param("redis"), pytest.param("postgres")])
+def hot_kind(request: pytest.FixtureRequest) -> str:
+    """The hot store that the app uses."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def environment() -> Mapping[str, str]:
+    """What the app's environment says besides where its servers are: limits that are out of the way."""
+    return RAISED_LIMITS
+
+
+@pytest.fixture
+def settings(
+    database_url: str,
+    hot_kind: str,
+    environment: Mapping[str, str],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> Settings:
+    """What the app, and every other worker beside it, runs with."""
+    servers = {"DATABASE_URL": database_url, "AICQ_DATA_DIR": str(tmp_path)}
+    if hot_kind == "redis":
+        servers["REDIS_URL"] = request.getfixturevalue("redis_url")
+    return load({**servers, **environment})
+
+
+@pytest.fixture
+def app(settings: Settings) -> Litestar:
+    """The app, which `http` starts."""
+    return create_app(settings)
+
+
+@asynccontextmanager
+async def running(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls an app, once its hot store holds what the log says."""
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar types its scopes more narrowly
+    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with asyncio.timeout(PATIENCE):
+            while (await client.get("/health")).json()["checks"]["hot_store"]["status"] != "pass":  # noqa: ASYNC110 - asked from outside, like any client
+                await asyncio.sleep(0.01)
+        yield client
+
+
+@pytest.fixture
+async def http(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls the app."""
+    async with running(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def another_worker(http: httpx.AsyncClient, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - it comes after the first
+    """Calls a second app on the same servers."""
+    async with running(create_app(settings)) as client:
+        yield client
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection to the app's database."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()

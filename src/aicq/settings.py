@@ -48,6 +48,7 @@ DEFAULT_RATES: Mapping[str, Rate] = MappingProxyType(
         "room_create": Rate(10, 3_600_000),
         "room_read": Rate(120, 60_000),
         "post": Rate(30, 60_000),
+        "edit": Rate(30, 60_000),
         "delete": Rate(30, 60_000),
         "dm_send": Rate(60, 60_000),
         "dm_read": Rate(60, 60_000),
@@ -57,7 +58,7 @@ DEFAULT_RATES: Mapping[str, Rate] = MappingProxyType(
         "streams": Rate(100, 60_000),
     }
 )
-"""The limits of the AICQ protocol, by rule. `bytes` counts bodies per agent, `failures` costly failures per address,
+"""The limits, by rule. `bytes` counts bodies per agent, `failures` costly failures per address,
 `streams` open streams per address, which count for the window after they were last seen."""
 
 

@@ -104,6 +104,19 @@ class Process:
         draft = Draft(room_id=room_id, author_id=author_id, entry="delete", target_id=message_id)
         return await self.log.append(draft)
 
+    async def edit(self, message: Stored, body: str) -> Stored:
+        """Has a message's author change its text."""
+        posted = message.draft
+        draft = Draft(
+            room_id=posted.room_id,
+            author_id=posted.author_id,
+            entry="edit",
+            target_id=message.id,
+            target_parent_id=posted.parent_id,
+            body=body,
+        )
+        return await self.log.append(draft)
+
     async def close(self) -> None:
         await self.log.drain()
         await self.publisher.close()

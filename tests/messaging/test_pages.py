@@ -30,6 +30,9 @@ pytestmark = pytest.mark.anyio
 
 Step = tuple[str, int]
 
+Read = tuple[str, str, int]
+"""A message as a reader gets it: its id, its text, and when it was last edited."""
+
 STEPS: st.SearchStrategy[list[Step]] = st.lists(
     st.one_of(
         st.tuples(st.just("post"), st.integers(1, 6)),
@@ -37,6 +40,7 @@ STEPS: st.SearchStrategy[list[Step]] = st.lists(
         st.tuples(st.just("delete"), st.integers(0, 30)),
         st.tuples(st.just("delete unseen"), st.integers(0, 30)),
         st.tuples(st.just("delete many"), st.integers(2, 12)),
+        st.tuples(st.sampled_from(["edit", "edit unseen"]), st.integers(0, 30)),
         st.tuples(st.sampled_from(["tell late", "forget", "new epoch", "stale", "fill", "same time"]), st.just(0)),
     ),
     min_size=1,
@@ -77,6 +81,7 @@ class Model:
     def __init__(self) -> None:
         self.entries: list[Stored] = []
         self.deleted: set[UUID] = set()
+        self.edited: dict[UUID, Stored] = {}
 
     @property
     def last_seq(self) -> int:
@@ -92,11 +97,16 @@ class Model:
             return UUID(int=0)
         return self.entries[at].id if at < len(self.entries) else UUID(int=(1 << 128) - 1)
 
-    def page(self, query: Query) -> tuple[list[str], bool]:
+    def read(self, stored: Stored) -> Read:
+        """A message as readers get it."""
+        edit = self.edited.get(stored.id)
+        return (stored.ulid, edit.draft.body, edit.ts) if edit else (stored.ulid, stored.draft.body, 0)
+
+    def page(self, query: Query) -> tuple[list[Read], bool]:
         bound = self.bound(query.at)
         if query.direction == "after":
             found = [stored for stored in self.messages() if stored.id > bound]
-            return [stored.ulid for stored in found[: query.limit]][::-1], len(found) > query.limit
+            return [self.read(stored) for stored in found[: query.limit]][::-1], len(found) > query.limit
         if query.direction == "newest":
             bound = UUID(int=(1 << 128) - 1)
         elif query.direction == "before time":
@@ -106,7 +116,7 @@ class Model:
         if query.direction != "before":
             while end < len(found) and found[end].ts == found[query.limit - 1].ts:
                 end += 1
-        return [stored.ulid for stored in found[:end]], len(found) > end
+        return [self.read(stored) for stored in found[:end]], len(found) > end
 
 
 class Room:
@@ -137,6 +147,8 @@ class Room:
                 await self._delete(self.model.messages()[number : number + 1], seen=kind == "delete")
             case "delete many":
                 await self._delete(self.model.messages()[-number:], seen=True)
+            case "edit" | "edit unseen":
+                await self._edit(self.model.messages()[number : number + 1], seen=kind == "edit")
             case "tell late":
                 await self._tell()
             case "forget":
@@ -166,6 +178,16 @@ class Room:
         self.model.deleted.update(stored.id for stored in messages)
         await self._append([stored.id for stored in messages], seen=seen)
 
+    async def _edit(self, messages: Sequence[Stored], *, seen: bool) -> None:
+        for stored in messages:
+            body = f"edited {self.model.last_seq + 1}"
+            draft = a_draft(self._room_id, self._author_id, body, entry="edit", target_id=stored.id)
+            edit = await self._log.append(draft)
+            self.model.entries.append(edit)
+            self.model.edited[stored.id] = edit
+            if seen:
+                await self._tell(1)
+
     async def _append(self, entries: Sequence[UUID | str], *, seen: bool) -> None:
         """Adds messages, or deletes of messages; the hot store is told now, or later if at all."""
         for entry in entries:
@@ -188,14 +210,23 @@ async def begin(hot: HotStore) -> None:
     hot.epoch += 1
 
 
+def read_of(page: MessagePage) -> list[Read]:
+    messages = [msgspec.json.decode(message) for message in page.messages]
+    return [(message["id"], message["body"], message.get("edited_at", 0)) for message in messages]
+
+
 def ids_of(page: MessagePage) -> list[str]:
-    return [msgspec.json.decode(message)["id"] for message in page.messages]
+    return [message_id for message_id, _, _ in read_of(page)]
 
 
 @given(steps=STEPS, queries=QUERIES)
 @example(
     steps=[("post", 6), ("delete many", 5), ("post unseen", 3), ("post", 6), ("delete many", 12), ("post", 1)],
     queries=[Query("newest", 0, 4), Query("before", 14, 2), Query("after", -1, 3), Query("after", 3, 9)],
+)
+@example(
+    steps=[("post", 4), ("edit", 1), ("edit unseen", 2), ("edit", 1), ("delete", 1)],
+    queries=[Query("newest", 0, 4), Query("before", 3, 2), Query("after", -1, 3)],
 )
 @example(steps=[("post", 3), ("delete unseen", 1)], queries=[Query("newest", 0, 2), Query("after", 0, 1)])
 @example(
@@ -213,7 +244,7 @@ async def test_a_page_is_what_the_log_says(
         await room.take(step)
         for query in queries:
             page = await room.read(query)
-            assert (ids_of(page), page.has_more) == room.model.page(query), (step, query)
+            assert (read_of(page), page.has_more) == room.model.page(query), (step, query)
 
 
 @given(steps=STEPS, limit=st.integers(1, 5))

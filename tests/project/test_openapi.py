@@ -74,9 +74,9 @@ def test_every_error_is_a_problem_and_only_health_tells_more(name: str) -> None:
             assert response["content"] == {"application/problem+json": problem}, status
 
 
-def test_room_keys_are_shown_where_private_rooms_are_read_followed_posted_to_and_searched() -> None:
+def test_room_keys_are_shown_where_private_rooms_are_read_followed_written_to_and_searched() -> None:
     wanting = {name for name, told in OPERATIONS.items() if any("X-AICQ-Room-Key" in wanted for wanted in shown(told))}
-    assert wanting == {"ReadRoom", "FollowRoom", "PostMessage", "FindMessages"}
+    assert wanting == {"ReadRoom", "FollowRoom", "PostMessage", "EditMessage", "FindMessages"}
 
 
 def test_every_parameter_is_described() -> None:

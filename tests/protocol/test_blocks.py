@@ -10,7 +10,7 @@ import pytest
 import redis
 from litestar import Litestar
 from tests.agents import GLOBAL, error_of, register
-from tests.protocol.conftest import running
+from tests.conftest import running
 
 from aicq.app import create_app
 from aicq.hot.plugin import HotStorePlugin

@@ -10,7 +10,7 @@ from aicq.db.engine import fetch
 from aicq.hot.base import Change, Entry, Run
 from aicq.hot.keeper import Chunk, HotRoom
 from aicq.ids import first_id_at, milliseconds, to_ulid
-from aicq.messaging.wire import WireMessage, encode, message_entry, stub, stub_entry
+from aicq.messaging.wire import WireMessage, change_to, encode, message_entry, stub, stub_entry
 
 PAGE_BEFORE = """
 SELECT seq, id, author_id, body, parent_id, signature, edited_at FROM messages
@@ -52,6 +52,8 @@ ORDER BY m.seq DESC LIMIT $4
 """  # noqa: S608 - static text
 
 CHANGES = f"{RUN_COLUMNS} WHERE r.id = $1 AND m.seq > $2 AND m.entry <> 'message' ORDER BY m.seq"
+
+PARENT = "SELECT parent_id FROM messages WHERE room_id = $1 AND id = $2"
 
 ALL_ROOMS_TIMEOUT = 120.0
 """Seconds that the list of all rooms may take; nobody but the keeper waits for it."""
@@ -105,7 +107,12 @@ class History:
 
     async def changes(self, room_id: UUID, *, above: int) -> Sequence[Change]:
         """What edits and deletes above a position did, as it stands now."""
-        return [change_of(row) for row in await fetch(self._pool, CHANGES, room_id, above)]
+        return [change_of(row) for row in await fetch(self._pool, CHANGES, room_id, above) if row["t_id"]]
+
+    async def parent(self, room_id: UUID, message_id: UUID) -> UUID | None:
+        """The message that a message answers, which never changes; None if it answers none, or is not there."""
+        rows = await fetch(self._pool, PARENT, room_id, message_id)
+        return rows[0]["parent_id"] if rows else None
 
 
 def wire_of(row: asyncpg.Record, prefix: str = "") -> WireMessage:
@@ -134,16 +141,15 @@ def chunk_of(room_id: UUID, rows: Sequence[asyncpg.Record]) -> Chunk:
 def entry_of(row: asyncpg.Record) -> Entry:
     """A row as the hot store keeps it: as it stands now, not as it was when it was added."""
     if row["entry"] != "message":
-        return stub_entry(row["id"], change_of(row))
+        return stub_entry(row["id"], change_of(row) if row["t_id"] else None)
     if row["deleted_at"] is not None:
         return stub_entry(row["id"])
     return message_entry(wire_of(row))
 
 
 def change_of(row: asyncpg.Record) -> Change:
-    """What an edit or a delete did, as its target stands now."""
+    """What an edit or a delete did, as its target stands now; the log may begin after the target by now."""
     target = to_ulid(row["t_id"])
     if row["t_deleted_at"] is not None:
         return Change(target, stub(target))
-    edited = message_entry(wire_of(row, "t_"))
-    return Change(target, edited.wire, edited.words)
+    return change_to(wire_of(row, "t_"))

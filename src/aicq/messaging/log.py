@@ -1,7 +1,7 @@
 """The message log: every entry of every room, committed in groups and acknowledged only after its commit.
 
 What arrives while one commit is in flight rides in the next. One group is one call of `message_log_append` (migration
-0002), so one round trip and one transaction. A room that is locked elsewhere leaves the group for a lane of its own, so
+0006), so one round trip and one transaction. A room that is locked elsewhere leaves the group for a lane of its own, so
 one stuck room stops no other. After the commit the entries go to the hot store, again in groups, and then readers are
 woken; if either fails the answer is the same, for readers find the hole and take the log.
 """
@@ -90,25 +90,29 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         room_id: The room.
         author_id: Who adds it; must be active.
-        entry: What it is. A delete has a target, and only the target's author or a moderator may make it.
-        body: The text; empty for a delete.
+        entry: What it is. An edit and a delete have a target; only the target's author may edit it, and delete it only
+            the author or who may moderate.
+        body: The text; of an edit the new one, empty for a delete.
         type: What the text is.
         parent_id: The message that it answers.
         target_id: The message that it changes.
+        target_parent_id: The message that the target of an edit answers, which never changes.
         signature: The author's own signature, already checked.
         proof: The hash that the caller's room key was checked against; a private room accepts no other.
-        as_member: The author comes as a member of the room; no key opens it then.
-        may_moderate: The author may change what others wrote.
+        as_member: The author comes as a member of the room; no key opens it then. Channels take members of their guild,
+            either way.
+        may_moderate: The author may delete what others wrote, wherever.
         nonce: Spent in the same commit; None if the request was not signed.
     """
 
     room_id: UUID
     author_id: UUID
-    entry: Literal["message", "delete"] = "message"
+    entry: Literal["message", "edit", "delete"] = "message"
     body: str = ""
     type: str = "text"
     parent_id: UUID | None = None
     target_id: UUID | None = None
+    target_parent_id: UUID | None = None
     signature: str | None = None
     proof: str | None = None
     as_member: bool = False
@@ -174,9 +178,12 @@ REFUSALS: dict[str, Callable[[], AICQError]] = {
     "no_key": KeyNeeded,
     "no_author": lambda: Forbidden("agent is not active"),
     "no_member": lambda: Forbidden("you are not a member of this room"),
+    "no_post": lambda: Forbidden("you may not write in this room"),
+    "blocked": lambda: Forbidden("one of you has blocked the other"),
     "no_parent": lambda: Unprocessable("parent message not found in this room", field="pid"),
     "no_message": lambda: NotFound("message not found"),
     "not_yours": lambda: Forbidden("can only delete your own messages"),
+    "not_author": lambda: Forbidden("can only edit your own messages"),
     "replay": ReplayedRequest,
 }
 

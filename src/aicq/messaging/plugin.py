@@ -12,6 +12,7 @@ from aicq.auth.nonces import forgetting_nonces
 from aicq.auth.requests import Directory
 from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
+from aicq.messaging.controllers.messages import MessageController
 from aicq.messaging.controllers.protocol import DirectMessageController, RoomController, SearchController
 from aicq.messaging.controllers.streams import StreamController
 from aicq.messaging.events import Events
@@ -46,7 +47,13 @@ class MessagingPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Adds routes, dependencies and the log's life."""
-        app_config.route_handlers += [RoomController, StreamController, DirectMessageController, SearchController]
+        app_config.route_handlers += [
+            RoomController,
+            StreamController,
+            DirectMessageController,
+            SearchController,
+            MessageController,
+        ]
         app_config.lifespan.append(self._lifespan)
         app_config.dependencies |= {
             "keys": Provide(lambda: self._keys, sync_to_thread=False),
@@ -68,7 +75,7 @@ class MessagingPlugin(InitPlugin):
         self._keys = RoomKeys(hot, self._settings.secret_key)
         rooms = self._rooms = Rooms(pool, self._keys)
         self._reader = RoomReader(rooms, Pages(hot, keeper, history))
-        self._messages = MessageService(log, rooms, self._directory, self._settings.admin_agent_id)
+        self._messages = MessageService(log, history, rooms, self._directory, self._settings.admin_agent_id)
         self._direct = DirectMessages(log, pool, self._database.sessions)
         self._search = Search(hot, keeper, rooms)
         self._live = Live(Events(pool), hot.bus)

@@ -9,9 +9,9 @@ from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable
 from aicq.hot.base import Change, Entry, HotStore, HotStoreStale, PageQuery, Run
 from aicq.hot.keeper import Keeper
-from aicq.ids import from_ulid, position, to_ulid
+from aicq.ids import from_ulid, milliseconds, position, to_ulid
 from aicq.messaging.log import Stored
-from aicq.messaging.wire import WireMessage, message_entry, stub, stub_entry
+from aicq.messaging.wire import WireMessage, change_to, message_entry, stub, stub_entry
 
 log = structlog.get_logger("aicq.log")
 
@@ -123,20 +123,27 @@ def hot_entry(stored: Stored) -> Entry:
     """A committed entry as the hot store keeps it."""
     draft = stored.draft
     if draft.entry == "message":
-        return message_entry(
-            WireMessage(
-                id=stored.ulid,
-                seq=stored.position,
-                author=str(draft.author_id),
-                body=draft.body,
-                ts=stored.ts,
-                parent=to_ulid(draft.parent_id) if draft.parent_id else "",
-                signature=draft.signature or "",
-            )
-        )
+        return message_entry(wire_message(stored, stored.id, parent_id=draft.parent_id))
     assert draft.target_id is not None  # noqa: S101 - the table's own check
     target = to_ulid(draft.target_id)
-    return stub_entry(stored.id, Change(target, stub(target)))
+    if draft.entry == "delete":
+        return stub_entry(stored.id, Change(target, stub(target)))
+    edited = wire_message(stored, draft.target_id, parent_id=draft.target_parent_id, edited_at=stored.ts)
+    return stub_entry(stored.id, change_to(edited))
+
+
+def wire_message(stored: Stored, message_id: UUID, *, parent_id: UUID | None, edited_at: int = 0) -> WireMessage:
+    """A message as it stands after a post or an edit."""
+    return WireMessage(
+        id=to_ulid(message_id),
+        seq=position(message_id),
+        author=str(stored.draft.author_id),
+        body=stored.draft.body,
+        ts=milliseconds(message_id),
+        parent=to_ulid(parent_id) if parent_id else "",
+        signature=stored.draft.signature or "",
+        edited_at=edited_at,
+    )
 
 
 def position_of(entry: Entry) -> int:

@@ -58,6 +58,11 @@ def message_entry(message: WireMessage) -> Entry:
     return Entry(message.id, encode(message), index_words(message.body))
 
 
+def change_to(message: WireMessage) -> Change:
+    """What an edit does to a message."""
+    return Change(message.id, encode(message), index_words(message.body))
+
+
 def stub_entry(entry_id: UUID, change: Change | None = None) -> Entry:
     """A place without a message for the hot store, and what it did to an older message."""
     ulid = to_ulid(entry_id)

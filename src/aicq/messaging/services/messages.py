@@ -1,4 +1,4 @@
-"""Messages in rooms: posting and deleting."""
+"""Messages in rooms: posting, editing and deleting."""
 
 from uuid import UUID
 
@@ -7,6 +7,7 @@ from aicq.auth.requests import Directory
 from aicq.auth.signatures import holds, message_text
 from aicq.errors import InvalidId, InvalidRequest, NotFound, Unprocessable
 from aicq.ids import from_ulid, to_ulid
+from aicq.messaging.history import History
 from aicq.messaging.log import Draft, MessageLog, Stored
 from aicq.messaging.services.rooms import Attempts, Rooms
 
@@ -14,17 +15,21 @@ MAX_BODY = 4096
 
 
 class MessageService:
-    """Posting and deleting.
+    """Posting, editing and deleting.
 
     Args:
         log: The message log.
+        history: The log as it stands.
         rooms: Checks room keys.
         directory: Agents' keys, for messages that their authors signed.
         moderator: The one agent that may delete what others wrote.
     """
 
-    def __init__(self, log: MessageLog, rooms: Rooms, directory: Directory, moderator: UUID | None) -> None:
+    def __init__(
+        self, log: MessageLog, history: History, rooms: Rooms, directory: Directory, moderator: UUID | None
+    ) -> None:
         self._log = log
+        self._history = history
         self._rooms = rooms
         self._directory = directory
         self._moderator = moderator
@@ -44,10 +49,7 @@ class MessageService:
         parent_id = parent_of(pid)
         if sig:
             await self._check_signature(caller, room_id, parent_id, body, sig)
-        room = await self._rooms.find(room_id) if key else None
-        proof = None
-        if room is not None and room.is_private:
-            proof = await self._rooms.prove(room_id, key, room.key_hash, attempts)
+        proof = await self._prove(room_id, key, attempts)
         return await self._log.append(
             Draft(
                 room_id=room_id,
@@ -60,6 +62,40 @@ class MessageService:
             )
         )
 
+    async def edit(
+        self, caller: Principal, room_id: UUID, message_id: str, *, body: str, sig: str, key: str, attempts: Attempts
+    ) -> Stored:
+        """Changes the text of a message: an entry in the log, and the message with its new text from then on.
+
+        What the author had signed was the old text, so without `sig` the message is not signed any more.
+
+        Raises:
+            InvalidRequest: The body is missing.
+            Unprocessable: The body is too long, or the signature is not the caller's.
+            Forbidden: Somebody else wrote it, or the caller may not write in this room.
+            NotFound: There is no such room or message.
+        """
+        check_body(body, MAX_BODY)
+        target_id = target_of(message_id)
+        parent_id = await self._history.parent(room_id, target_id)
+        if sig:
+            await self._check_signature(caller, room_id, parent_id, body, sig)
+        proof = await self._prove(room_id, key, attempts)
+        return await self._log.append(
+            Draft(
+                room_id=room_id,
+                author_id=caller.id,
+                entry="edit",
+                body=body,
+                target_id=target_id,
+                target_parent_id=parent_id,
+                signature=sig or None,
+                proof=proof,
+                as_member=proof is None,
+                nonce=caller.nonce,
+            )
+        )
+
     async def delete(self, caller: Principal, room_id: UUID, message_id: str) -> None:
         """Deletes a message: an entry in the log that makes the message unreadable everywhere.
 
@@ -67,20 +103,23 @@ class MessageService:
             NotFound: There is no such room or message.
             Forbidden: Somebody else wrote it.
         """
-        try:
-            target_id = from_ulid(message_id)
-        except InvalidId:
-            raise NotFound("message not found") from None
         await self._log.append(
             Draft(
                 room_id=room_id,
                 author_id=caller.id,
                 entry="delete",
-                target_id=target_id,
+                target_id=target_of(message_id),
                 may_moderate=caller.id == self._moderator,
                 nonce=caller.nonce,
             )
         )
+
+    async def _prove(self, room_id: UUID, key: str, attempts: Attempts) -> str | None:
+        """The hash that a private room's key matches; None if no key was shown, or the room wants none."""
+        room = await self._rooms.find(room_id) if key else None
+        if room is None or not room.is_private:
+            return None
+        return await self._rooms.prove(room_id, key, room.key_hash, attempts)
 
     async def _check_signature(
         self, caller: Principal, room_id: UUID, parent_id: UUID | None, body: str, sig: str
@@ -97,6 +136,14 @@ def check_body(body: str, limit: int) -> None:
         raise InvalidRequest("body is required", field="body")
     if len(body) > limit or len(body.encode(errors="surrogatepass")) > limit:
         raise Unprocessable(f"body too long (max {limit} bytes)", field="body")
+
+
+def target_of(message_id: str) -> UUID:
+    """The message that is to change."""
+    try:
+        return from_ulid(message_id)
+    except InvalidId:
+        raise NotFound("message not found") from None
 
 
 def parent_of(pid: str) -> UUID | None:
