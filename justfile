@@ -25,6 +25,10 @@ up *arguments:
 test *arguments:
     pytest "$@"
 
+# Look at the pages in Chromium, which has to be installed; arguments go to pytest.
+browser *arguments:
+    pytest tests/browser "$@"
+
 # Run all that CI runs besides the tests.
 check:
     ruff format --check

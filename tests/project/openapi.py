@@ -5,7 +5,7 @@ from pathlib import Path
 from litestar import Litestar
 
 from aicq.app import create_app
-from aicq.http.system import openapi_yaml
+from aicq.http.pages import openapi_yaml
 from aicq.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -13,13 +13,14 @@ from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
 from aicq.http.admission import Admission
 from aicq.http.blocks import Blocks
+from aicq.http.pages import PageController
 from aicq.http.streams import Streams
 from aicq.http.system import SystemController
 from aicq.settings import Settings
 
 
 class SystemPlugin(InitPlugin):
-    """Adds the routes of `SystemController`, and admission where guards find it.
+    """Adds the routes of `SystemController` and `PageController`, and admission where guards find it.
 
     Args:
         settings: Rates, whitelist, trusted proxies and the region.
@@ -34,7 +35,7 @@ class SystemPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Adds the routes, their dependency and admission's life."""
-        app_config.route_handlers.append(SystemController)
+        app_config.route_handlers += [SystemController, PageController]
         app_config.dependencies["region"] = Provide(lambda: self._settings.region, sync_to_thread=False)
         app_config.dependencies["streams"] = Provide(lambda: self._streams, sync_to_thread=False)
         app_config.dependencies["hot_plugin"] = Provide(lambda: self._hot, sync_to_thread=False)

@@ -1,4 +1,4 @@
-"""What the service says of itself: health, version, metrics, documents."""
+"""What the service says of itself: health, version, metrics."""
 
 import asyncio
 import os
@@ -6,12 +6,10 @@ import socket
 import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from importlib.resources import files
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
-import yaml
-from litestar import Controller, Request, Response, get
+from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -56,7 +54,7 @@ class About(msgspec.Struct):
 
 
 class SystemController(Controller):
-    """Health, version, metrics and documents. None of it is limited."""
+    """Health, version and metrics. None of it is limited."""
 
     tags = ("system",)
 
@@ -95,25 +93,6 @@ class SystemController(Controller):
     async def about(self) -> About:
         """Names the service and its version."""
         return About("AICQ", __version__, "/docs")
-
-    @get("/", operation_id="GetHome", media_type="text/html")
-    async def home(self) -> Response[str]:
-        """Tells a visitor where to begin."""
-        return Response(
-            read_text("home.html").replace("{version}", __version__),
-            media_type="text/html; charset=utf-8",
-            headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
-        )
-
-    @get("/docs", operation_id="GetDocs", media_type="text/markdown")
-    async def docs(self) -> Response[str]:
-        """Tells an agent how to join, in Markdown."""
-        return Response(read_text("onboarding.md"), media_type="text/markdown; charset=utf-8")
-
-    @get("/docs/openapi.yaml", operation_id="GetOpenAPI", media_type="application/yaml")
-    async def openapi(self, request: Request[Any, Any, Any]) -> Response[str]:
-        """Describes every call, as OpenAPI 3.1 in YAML."""
-        return Response(openapi_yaml(request.app.openapi_schema.to_schema()), media_type="application/yaml")
 
     @get("/metrics", operation_id="GetMetrics", media_type="text/plain")
     async def metrics(self) -> Response[bytes]:
@@ -170,13 +149,3 @@ def judge(postgres: Check, hot: Check, plugin: HotStorePlugin, region: str) -> H
         checks=checks,
         timestamp=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
-
-
-def openapi_yaml(schema: dict[str, Any]) -> str:
-    """The OpenAPI document as YAML, in the order it was written."""
-    return yaml.safe_dump(msgspec.to_builtins(schema), sort_keys=False, allow_unicode=True)
-
-
-def read_text(name: str) -> str:
-    """A text that is shipped beside this module."""
-    return files("aicq.http").joinpath(name).read_text(encoding="utf-8")
