@@ -31,15 +31,17 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 class Timed(msgspec.Struct, frozen=True):
-    """How long a kind of call took under load, in milliseconds.
+    """How long something took, in milliseconds.
 
     Args:
-        call: The kind of call.
+        call: The kind of call, or what else was timed.
         times: All of them, by hot store.
+        goal: The most that 99 of 100 may take.
     """
 
     call: str
     times: dict[str, list[float]]
+    goal: float = CALL_GOAL_MS
 
     def percentile(self, store: str, percent: int) -> float:
         """What so many percent of the calls did not exceed."""
@@ -80,11 +82,11 @@ def as_json(report: Report) -> str:
     calls = [
         {
             "call": row.call,
-            "goal_ms": CALL_GOAL_MS,
+            "goal_ms": row.goal,
             "count": {store: len(times) for store, times in row.times.items()},
             "p50_ms": {store: round(row.percentile(store, 50), 3) for store in row.times},
             "p99_ms": {store: round(row.percentile(store, 99), 3) for store in row.times},
-            "reached": {store: row.percentile(store, 99) < CALL_GOAL_MS for store in row.times},
+            "reached": {store: row.percentile(store, 99) < row.goal for store in row.times},
         }
         for row in report.timed
     ]
@@ -99,7 +101,7 @@ def as_table(report: Report) -> str:
         head = ["work, answers a second", "floor", "Postgres", "ratio", "Redis", "ratio", "goal", "reached"]
         parts.append(_laid_out(head, [_compared(row) for row in report.compared]))
     if report.timed:
-        head = ["hot store call under load, ms", "Postgres p50", "p99", "Redis p50", "p99", "goal", "reached"]
+        head = ["under load, ms", "Postgres p50", "p99", "Redis p50", "p99", "goal", "reached"]
         parts.append(_laid_out(head, [_timed(row) for row in report.timed]))
     found = ", ".join(f"{count:,} on {store.capitalize()}" for store, count in report.acknowledged.items())
     parts.append(f"Acknowledged messages, each found in the log: {found}.")
@@ -117,8 +119,8 @@ def _timed(row: Timed) -> list[str]:
     cells = [row.call]
     for store in STORES:
         cells += [f"{row.percentile(store, percent):.1f}" if store in row.times else "–" for percent in (50, 99)]  # noqa: RUF001 - likewise
-    reached = _reached([row.percentile(store, 99) < CALL_GOAL_MS for store in row.times])
-    return [*cells, f"{CALL_GOAL_MS:.0f}", reached]
+    reached = _reached([row.percentile(store, 99) < row.goal for store in row.times])
+    return [*cells, f"{row.goal:.0f}", reached]
 
 
 def _reached(stores: Sequence[bool]) -> str:

@@ -45,7 +45,15 @@ ROWS = (
 CALLS = "hot"
 """The name of the row that times calls of the hot store."""
 
-NAMES = (*(row.name for row in ROWS), CALLS)
+FOLLOWING = "follow-1000"
+"""The name of the row that times how long a message takes to everybody who follows its room."""
+
+FOLLOWERS = 1_000
+
+FOLLOWING_GOAL_MS = 250.0
+"""The most that 99 of 100 deliveries may take."""
+
+NAMES = (*(row.name for row in ROWS), CALLS, FOLLOWING)
 
 MOST_CLIENTS = max(CALLS_UNDER_LOAD, *(row.clients for row in ROWS))
 

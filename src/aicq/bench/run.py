@@ -20,10 +20,21 @@ import uvloop
 
 from aicq import __version__
 from aicq.bench import servers
+from aicq.bench.followers import follow
 from aicq.bench.load import Measured, run_slice
 from aicq.bench.probe import Task, Times, version_of
 from aicq.bench.report import Compared, Report, Timed
-from aicq.bench.rows import CALLS, CALLS_UNDER_LOAD, NAMES, ROWS, STORES, Row
+from aicq.bench.rows import (
+    CALLS,
+    CALLS_UNDER_LOAD,
+    FOLLOWERS,
+    FOLLOWING,
+    FOLLOWING_GOAL_MS,
+    NAMES,
+    ROWS,
+    STORES,
+    Row,
+)
 from aicq.bench.servers import Target
 from aicq.bench.traffic import posts, read
 from aicq.errors import StartError
@@ -122,6 +133,7 @@ class Bench:
         """Measures all rows and compares what was acknowledged with what the logs hold."""
         compared = [self._compare(row) for row in ROWS if row.name in self._plan.rows]
         timed = self._time_calls() if CALLS in self._plan.rows else []
+        timed += [self._time_following()] if FOLLOWING in self._plan.rows else []
         self._tell("comparing the logs with what was acknowledged")
         for product in self._products:
             servers.check_log(product)
@@ -201,6 +213,21 @@ class Bench:
             self._pace[product.name, row.name] = 2 * pace if measured.ran_dry else measured.rate
             if not measured.ran_dry:
                 return msgspec.json.decode(times, type=Times)
+
+    def _time_following(self) -> Timed:
+        """Times deliveries; one agent posts four times a second."""
+        times: dict[str, list[float]] = {product.name: [] for product in self._products}
+        for number in range(self._plan.rounds):
+            self._tell(f"{FOLLOWING}: round {number + 1} of {self._plan.rounds}")
+            for product in self._products:
+                seconds = 2 * self._plan.seconds
+                followed = follow(
+                    product.port, product.agents[0], product.rooms[0], followers=FOLLOWERS, seconds=seconds
+                )
+                arrived = self._runner.run(followed)
+                product.acknowledged += len(arrived) // FOLLOWERS
+                times[product.name] += arrived
+        return Timed(f"a post to each of {FOLLOWERS:,} followers", times, FOLLOWING_GOAL_MS)
 
     def _setting(self) -> list[str]:
         plan = self._plan
