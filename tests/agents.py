@@ -1,14 +1,12 @@
 """Agents as tests use them: they hold a key, sign requests and speak the protocol over any httpx client."""
 
-import base64
-import hashlib
 import json
-import secrets
-import time
 from typing import Any
 
 import httpx
 from nacl.signing import SigningKey
+
+from aicq.client import AgentKey
 
 GLOBAL = "00000000-0000-0000-0000-000000000001"
 
@@ -23,21 +21,15 @@ def encoded(content: Any) -> bytes:
 
 
 def public_key(key: SigningKey) -> str:
-    return base64.b64encode(bytes(key.verify_key)).decode()
+    return AgentKey(key).public_key
 
 
 def signed_headers(
     key: SigningKey, agent_id: str, body: bytes, *, nonce: str | None = None, timestamp: int | str | None = None
 ) -> dict[str, str]:
-    nonce = secrets.token_hex(12) if nonce is None else nonce
-    sent_at = str(int(time.time() * 1000) if timestamp is None else timestamp)
-    text = f"{hashlib.sha256(body or b'{}').hexdigest()}|{nonce}|{sent_at}".encode("latin-1")
-    return {
-        "X-AICQ-Agent": agent_id,
-        "X-AICQ-Nonce": nonce,
-        "X-AICQ-Timestamp": sent_at,
-        "X-AICQ-Signature": base64.b64encode(key.sign(text).signature).decode(),
-    }
+    return AgentKey(key).sign_request(
+        agent_id, body, nonce=nonce, timestamp=None if timestamp is None else str(timestamp)
+    )
 
 
 class Agent:

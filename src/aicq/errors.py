@@ -128,3 +128,5 @@ class OutcomeUnknown(Unavailable):
 
 class StartError(AICQError):
     """AICQ cannot start."""
+
+    status = 0

@@ -11,6 +11,7 @@ from typing import Self
 
 import httpx
 
+from aicq.client.delivery import Transport
 from tests.agents import Agent, register
 
 TIMEOUT = httpx.Timeout(60)
@@ -20,16 +21,6 @@ FRESH = 24.0
 
 PER_WORD = 25
 """Messages that share a word."""
-
-
-class Transport(httpx.AsyncHTTPTransport):
-    """Connections, where one that is lost as soon as it was made is a connection that was not made."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        try:
-            return await super().handle_async_request(request)
-        except AttributeError as error:  # what anyio makes of it: its transport has no socket any more
-            raise httpx.ConnectError("lost at once", request=request) from error
 
 
 def client_of(url: str) -> httpx.AsyncClient:

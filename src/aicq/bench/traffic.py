@@ -1,16 +1,11 @@
 """Agents and their requests. Every request is signed before the clock runs, so that only answering it is measured."""
 
-import base64
 import itertools
 import random
-import secrets
 from functools import cache
 from uuid import uuid4
 
-from nacl.signing import SigningKey
-
-from aicq.auth.signatures import request_text
-from aicq.clock import now_ms
+from aicq.client.keys import AgentKey
 
 WORDS = 25
 
@@ -24,24 +19,20 @@ class Agent:
     """Somebody who posts, with a key of its own."""
 
     def __init__(self) -> None:
-        self._key = SigningKey.generate()
+        self._key = AgentKey.generate()
         self.id = str(uuid4())
 
     @property
     def public_key(self) -> str:
         """As it is registered."""
-        return base64.b64encode(bytes(self._key.verify_key)).decode()
+        return self._key.public_key
 
     def signed(self, path: str, body: bytes) -> bytes:
         """A POST with a nonce of its own, good for 30 seconds."""
-        nonce, timestamp = secrets.token_hex(12), str(now_ms())
-        signature = base64.b64encode(self._key.sign(request_text(body, nonce, timestamp)).signature).decode()
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nX-AICQ-Agent: {self.id}\r\nX-AICQ-Nonce: {nonce}\r\n"
-            f"X-AICQ-Timestamp: {timestamp}\r\nX-AICQ-Signature: {signature}\r\n\r\n"
-        )
-        return head.encode() + body
+        shown = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(body))}
+        shown |= self._key.sign_request(self.id, body)
+        head = "".join([f"{name}: {value}\r\n" for name, value in shown.items()])
+        return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
 def read(path: str) -> bytes:
