@@ -59,6 +59,39 @@ except OSError as error:
         assert line["level"] == "error"
 
 
+async def test_what_postgres_tells_of_rows_stays_out_of_the_log(database_url: str) -> None:
+    hashed = "$2b$12$" + "a" * 53
+    body = f"""
+import asyncio, asyncpg
+from sqlalchemy import text
+from aicq.db.engine import create_engine
+
+async def insert(name):
+    engine = create_engine({database_url!r}, name="test")
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text(
+                "INSERT INTO rooms (name, kind, is_private, key_hash) VALUES (:name, 'dm', false, :hash)"
+            ), {{"name": name, "hash": "{hashed}"}})
+    except Exception as error:
+        log.error("failed", exc_info=error)
+        log.error("failed", told=str(error.orig.__cause__), hash="{hashed}")
+    finally:
+        await engine.dispose()
+
+asyncio.run(insert('a "name"\\nHINT of more than one line'))
+"""
+    traced, told = lines_of(body)
+    for text in (traced["exception"], told["told"]):
+        assert 'violates check constraint "ck_rooms_dms_are_private"\nDETAIL: ***' in text
+    assert "[SQL: INSERT INTO rooms" in traced["exception"]
+    assert "The above exception was the direct cause" in traced["exception"]
+    assert not {
+        part for line in (traced, told) for part in ("a" * 53, "a name", "more than one line") if part in str(line)
+    }
+    assert told["hash"] == "***"
+
+
 def test_values_of_secret_names_are_masked() -> None:
     [line] = lines_of("log.info('x', password='a', headers={'Authorization': 'b', 'accept': 'c'}, token='', tokens=12)")
     assert line["password"] == "***"
@@ -76,6 +109,9 @@ def test_values_of_secret_names_are_masked() -> None:
         ("http://127.0.0.1:8080/docs", "http://127.0.0.1:8080/docs"),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer ***"),
         ("host=db password=hunter2 user=me", "host=db password=*** user=me"),
+        ("hash: $2b$12$" + "./Az09" * 8 + "abcde, of a key", "hash: ***, of a key"),
+        ("failed\nDETAIL:  Key (email)=(a@b.c) exists.\nIt does.\nHINT:  none", "failed\nDETAIL: ***\nHINT:  none"),
+        ("failed\nDETAIL:  Key (email)=(a@b.c) exists.", "failed\nDETAIL: ***"),
         ("nothing to hide", "nothing to hide"),
     ],
 )

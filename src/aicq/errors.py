@@ -121,7 +121,7 @@ class LeaseTaken(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """The database was lost at the commit; whether the message was stored is unknown."""
+    """The database was lost at the commit; whether anything was stored is unknown."""
 
     outcome = "unknown"
 

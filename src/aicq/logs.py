@@ -1,7 +1,8 @@
 """Logs: one line of JSON per event on stderr, ours and the libraries' alike, without secrets.
 
 What a key calls a secret is masked, and so is what looks like one anywhere in the line: the login in a URL, a
-bearer token, a password in a connection string. The latter is done on the finished bytes, tracebacks included.
+bearer token, a password in a connection string, a bcrypt hash, and the detail of a Postgres error, which repeats rows.
+The latter is done on the finished bytes, tracebacks included.
 """
 
 import logging
@@ -28,7 +29,15 @@ SECRET_KEYS = re.compile(r"(?i)authorization|passw|secret|token$|cookie|dsn$|pri
 # The second form is for passwords that should have been escaped and hold a slash or an @.
 SECRETS = re.compile(
     rb"""(?i)(?<=://)[^\s"'<>/?#\\]*@ | (?<=://)[^\s"'<>/?#@:\\]*:[^\s"'<>\\]*@ | (?<=\bbearer\ )[\w.~+/=-]+ |
-    (?<=\bpassword=)[^\s"'&;\\]+""",
+    (?<=\bpassword=)[^\s"'&;\\]+ | \$2[abxy]?\$\d\d\$[\w./]{53}""",
+    re.VERBOSE,
+)
+
+# What Postgres tells in detail goes on to the next of its parts, to the next exception, or to the end of the text. In a
+# line of JSON a new line is written as two characters, and a quote is the end.
+DETAIL = re.compile(
+    rb"""(?<=DETAIL:) (?:[^"\\] | \\.)*? (?=
+        (?:\n|\\n) [ |]* (?:HINT: | \[SQL: | \(Background | Traceback | The\ above | During) | " | \Z)""",
     re.VERBOSE,
 )
 
@@ -57,8 +66,10 @@ def masked(text: str) -> str:
 
 
 def mask_line(line: bytes) -> bytes:
-    """Masks logins in URLs, bearer tokens and passwords of connection strings."""
-    if b"://" in line or b"earer " in line or b"assword=" in line:
+    """Masks logins in URLs, bearer tokens, passwords of connection strings, hashes, and what Postgres tells of rows."""
+    if b"DETAIL:" in line:
+        line = DETAIL.sub(b" ***", line)
+    if b"://" in line or b"earer " in line or b"assword=" in line or b"$2" in line:
         return SECRETS.sub(lambda match: b"***@" if match[0].endswith(b"@") else b"***", line)
     return line
 

@@ -1,4 +1,4 @@
-"""Stands between the service and Postgres, and cuts the connection at a commit of the message log."""
+"""Stands between the service and Postgres, and cuts the connection at commits."""
 
 import asyncio
 import struct
@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 SOCKET = ".s.PGSQL.5432"
 GOODBYE = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
 LINGERING = 0.1
-COMMIT = b"message_log_append"
+OF_THE_LOG = b"message_log_append"
 
 
 class Cut(Enum):
@@ -29,9 +29,11 @@ class CuttingProxy:
     Args:
         database_url: Where it connects to.
         directory: Where it listens, on a socket.
+        commit: What stands in the statements that commit: the log's, unless told otherwise.
     """
 
-    def __init__(self, database_url: str, directory: Path) -> None:
+    def __init__(self, database_url: str, directory: Path, *, commit: bytes = OF_THE_LOG) -> None:
+        self.commit = commit
         self._upstream = urlsplit(database_url)
         self._path = directory / SOCKET
         self.url = urlunsplit(
@@ -157,7 +159,7 @@ class _Connection:
                 continue
             self._server.write(kind + struct.pack("!i", len(body) + 4) + body)
             await self._server.drain()
-            if kind == b"S" and self._cut is Cut.DURING:
+            if kind in {b"S", b"Q"} and self._cut is Cut.DURING:
                 self._client.transport.abort()
 
     async def pump_answers(self, reader: asyncio.StreamReader) -> None:
@@ -174,10 +176,12 @@ class _Connection:
         """Whether a message has a commit carried out; a statement is named when it is prepared."""
         if kind == b"P":
             name, query = body.split(b"\0")[:2]
-            if COMMIT in query:
+            if self._proxy.commit in query:
                 self._commits.add(name)
             else:
                 self._commits.discard(name)
+        if kind == b"Q":
+            return self._proxy.commit in body
         return kind == b"B" and body.split(b"\0", 2)[1] in self._commits
 
 

@@ -1,13 +1,17 @@
 """What the service says of itself, and what every response carries."""
 
+import asyncio
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
+import redis
 import yaml
 from tests.agents import GLOBAL, error_of, register
 
 from aicq import __version__
+from aicq.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +25,21 @@ async def test_health_tells_how_each_part_is(http: httpx.AsyncClient, hot_kind: 
     assert {check["status"] for check in health["checks"].values()} == {"pass"}
     assert health["checks"].keys() >= {"postgres", "hot_store"}
     assert health["timestamp"].endswith("Z")
+
+
+async def test_health_does_not_praise_a_store_that_was_emptied(
+    http: httpx.AsyncClient, settings: Settings, database: asyncpg.Connection
+) -> None:
+    if settings.redis_url:
+        with redis.Redis.from_url(settings.redis_url) as client:
+            client.flushall()
+    else:
+        await database.execute("TRUNCATE hot_mark, hot_spans, hot_messages")
+    told = (await http.get("/health")).json()["checks"]["hot_store"]
+    assert (told["status"], told["message"]) == ("warn", "being filled from the log; searches may miss messages")
+    async with asyncio.timeout(10):
+        while (await http.get("/health")).json()["checks"]["hot_store"]["status"] != "pass":  # noqa: ASYNC110 - asked from outside, like any client
+            await asyncio.sleep(0.01)
 
 
 async def test_probes_answer(http: httpx.AsyncClient) -> None:
@@ -46,6 +65,25 @@ async def test_statistics_count_agents_rooms_and_messages(http: httpx.AsyncClien
             "timestamp": posted["ts"],
         }
     ]
+
+
+async def test_beyond_ten_thousand_rooms_statistics_are_estimates_and_read_no_more_rooms_than_that(
+    http: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    await database.execute(
+        "INSERT INTO rooms (name, message_count, last_active_at)"
+        " SELECT 'room', n, now() - interval '2 days' - n * interval '1 second' FROM generate_series(1, 20000) n"
+    )
+    await database.execute("INSERT INTO agents (name) SELECT 'agent' FROM generate_series(1, 12000)")
+    before = (await http.get("/stats")).json()
+    assert (before["total_channels"], before["total_agents"]) == (10_001, 10_001)
+    await database.execute("VACUUM ANALYZE rooms, agents")
+    stats = (await http.get("/stats")).json()
+    assert (stats["total_channels"], stats["total_agents"]) == (20_001, 12_000)
+    assert stats["total_messages"] == sum(range(1, 10_000))
+    assert [channel["message_count"] for channel in stats["top_channels"]] == [9999, 9998, 9997, 9996, 9995]
+    channels = (await http.get("/channels")).json()
+    assert (channels["total"], len(channels["channels"])) == (20_001, 20)
 
 
 async def test_the_service_names_itself_and_documents_itself(http: httpx.AsyncClient) -> None:

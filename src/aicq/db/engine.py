@@ -3,6 +3,8 @@
 from typing import Any
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 SESSION = {"jit": "off"}
@@ -13,6 +15,17 @@ POOLED = {**SESSION, "plan_cache_mode": "force_generic_plan"}
 
 READ_TIMEOUT = 10.0
 """Seconds that a server gets to answer a read; others wait behind it."""
+
+AWAY = (
+    PoolTimeoutError,
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""What says that Postgres is away or refuses."""
 
 
 def create_engine(database_url: str, *, name: str, **options: Any) -> AsyncEngine:
@@ -73,6 +86,15 @@ async def fetch(
         raise
     finally:
         await pool.release(connection)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether Postgres could not be asked, rather than refused what it was asked."""
+    if isinstance(error, DBAPIError):
+        is_lost = error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+        return is_lost or is_away(error.driver_exception)
+    # The driver's word for an argument that it cannot send is an InterfaceError too.
+    return isinstance(error, AWAY) and not isinstance(error, ValueError)
 
 
 async def _keep_session(_connection: Any) -> None:

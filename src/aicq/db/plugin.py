@@ -15,15 +15,18 @@ from advanced_alchemy.extensions.litestar import (
     SQLAlchemyAsyncConfig,
     SQLAlchemyInitPlugin,
 )
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from aicq.db.engine import connect_pool, create_engine
-from aicq.errors import StartError
+from aicq.db.engine import connect_pool, create_engine, is_away
+from aicq.errors import OutcomeUnknown, StartError
 from aicq.settings import Settings
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods of requests that store nothing."""
 
 
 class Database:
@@ -87,7 +90,17 @@ class DatabasePlugin(InitPlugin):
         finally:
             await self.database.close()
 
-    async def _session(self) -> AsyncGenerator[AsyncSession, Any]:
-        """The request's unit of work: committed after the handler and before its response, rolled back on any error."""
-        async with self.database.sessions.begin() as session:
+    async def _session(self, request: Request[Any, Any, Any]) -> AsyncGenerator[AsyncSession, Any]:
+        """The request's unit of work: committed after the handler and before its response, rolled back on any error.
+
+        Raises:
+            OutcomeUnknown: The connection was lost at the commit of a request that may have changed something.
+        """
+        async with self.database.sessions() as session:
             yield session
+            try:
+                await session.commit()
+            except Exception as error:
+                if is_away(error) and request.method not in READING:
+                    raise OutcomeUnknown from error
+                raise

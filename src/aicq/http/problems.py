@@ -9,9 +9,10 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.types import ExceptionHandlersMap
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from aicq.db.engine import is_away
 from aicq.errors import AICQError, InvalidRequest, Unavailable
 
 log = structlog.get_logger("aicq.http")
@@ -117,31 +118,10 @@ def from_depth(request: Request[Any, Any, Any], _: RecursionError) -> Response[P
     return problem(request, InvalidRequest("invalid JSON body"))
 
 
-AWAY = (
-    PoolTimeoutError,
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
-"""What says that Postgres is away or refuses."""
-
-
 def from_database(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Postgres is away or refuses; what it said goes to the log only."""
     log.error("database failed", error=type(error).__name__, exc_info=error)
     return problem(request, Unavailable() if is_away(error) else AICQError())
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether Postgres could not be asked, rather than refused what it was asked."""
-    if isinstance(error, DBAPIError):
-        is_lost = error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
-        return is_lost or is_away(error.driver_exception)
-    # The driver's word for an argument that it cannot send is an InterfaceError too.
-    return isinstance(error, AWAY) and not isinstance(error, ValueError)
 
 
 def from_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:

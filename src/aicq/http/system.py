@@ -70,7 +70,7 @@ class SystemController(Controller):
         region: NamedDependency[str],
     ) -> Response[Health]:
         """Tells how each part is: 200 while everything needed works, 503 otherwise."""
-        postgres, hot = await asyncio.gather(timed(ping(database)), timed(hot_plugin.store.probe()))
+        postgres, hot = await asyncio.gather(timed(ping(database)), timed(ask_hot_store(hot_plugin)))
         report = judge(postgres, hot, hot_plugin, region)
         return Response(report, status_code=200 if report.status == "healthy" else 503)
 
@@ -107,6 +107,13 @@ class SystemController(Controller):
 async def ping(database: Database) -> None:
     """Has Postgres answer."""
     await database.pool.fetchval("SELECT 1")
+
+
+async def ask_hot_store(plugin: HotStorePlugin) -> None:
+    """Has the hot store answer; one that does not hold what this process believes it holds is looked after."""
+    probe = await plugin.store.probe()
+    if probe.epoch != plugin.store.epoch:
+        plugin.keeper.notice()
 
 
 async def timed(probe: Awaitable[object]) -> Check:

@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.clock import now_ms, to_seconds
-from aicq.errors import InvalidId, NotFound
+from aicq.errors import InvalidId, NotFound, OutcomeUnknown
 from aicq.http.admission import limited, origin_of
 from aicq.http.contract import COUNTED, WITH_BODY, Call, answer, path, problems
 from aicq.http.metrics import REGISTERED
@@ -33,7 +33,10 @@ class AgentController(Controller):
         "/register",
         operation_id="RegisterAgent",
         before_request=limited("register"),
-        responses={200: answer(Registered, "The key is registered already."), **problems(*COUNTED, *WITH_BODY)},
+        responses={
+            200: answer(Registered, "The key is registered already."),
+            **problems(*COUNTED, *WITH_BODY, OutcomeUnknown),
+        },
         operation_class=Call,
     )
     async def register(

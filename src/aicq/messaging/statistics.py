@@ -4,9 +4,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.clock import to_ms
+from aicq.db.counts import EXACT_UP_TO, count, estimate
 from aicq.identity.models import Agent
 from aicq.ids import GLOBAL_ROOM_ID, to_ulid
 from aicq.messaging.models import Message, Room
+from aicq.messaging.repositories.rooms import PUBLIC, RoomRepository
 from aicq.messaging.schemas.protocol import RecentMessage, Stats, TopChannel
 
 TOP = 5
@@ -14,12 +16,18 @@ MAX_EXCERPT = 200
 
 
 async def read_stats(session: AsyncSession, *, now: int) -> Stats:
-    """Counts agents, public rooms and their messages, and shows the fullest rooms and the global room's newest."""
-    public = (~Room.is_private, Room.deleted_at.is_(None))
-    agents = await session.scalar(select(func.count()).select_from(Agent))
-    counted = select(func.count(), func.coalesce(func.sum(Room.message_count), 0), func.max(Room.last_active_at))
-    rooms, messages, last = (await session.execute(counted.where(*public))).one()
-    fullest = select(Room).where(*public).order_by(Room.message_count.desc(), Room.id).limit(TOP)
+    """Counts agents, public rooms and their messages, and shows the fullest rooms and the global room's newest.
+
+    Of very many public rooms the most lively are looked at; the other numbers are estimates then.
+    """
+    rooms = await RoomRepository(session).count_public()
+    agents = await count(session, select(Agent.id), relation="agents")
+    lively = select(Room).where(*PUBLIC).order_by(Room.last_active_at.desc(), Room.id).limit(EXACT_UP_TO).subquery()
+    summed = select(func.coalesce(func.sum(lively.c.message_count), 0), func.max(lively.c.last_active_at))
+    messages, last = (await session.execute(summed)).one()
+    if not rooms.exact:
+        messages = max(messages, await estimate(session, "messages"))
+    fullest = select(lively).order_by(lively.c.message_count.desc(), lively.c.id).limit(TOP)
     newest = (
         select(Message, Agent.name)
         .join(Agent, Agent.id == Message.author_id, isouter=True)
@@ -28,13 +36,12 @@ async def read_stats(session: AsyncSession, *, now: int) -> Stats:
         .limit(TOP)
     )
     return Stats(
-        total_agents=agents or 0,
-        total_channels=rooms,
+        total_agents=agents.value,
+        total_channels=rooms.value,
         total_messages=int(messages),
         last_activity=ago(now - to_ms(last)) if messages else "never",
         top_channels=[
-            TopChannel(str(room.id), room.name or "", room.message_count)
-            for room in (await session.execute(fullest)).scalars()
+            TopChannel(str(room.id), room.name or "", room.message_count) for room in await session.execute(fullest)
         ],
         recent_messages=[
             RecentMessage(

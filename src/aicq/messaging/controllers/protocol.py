@@ -101,11 +101,13 @@ class RoomController(Controller):
         offset: Annotated[str, contract.number("How many rooms to leave out, 0 or more.", 0)] = "",
     ) -> Channels:
         """Lists the public rooms, the most lively first: 20 of them, or `limit` up to 100, from `offset` on."""
-        rooms, total = await RoomRepository(db_session).list_public(
+        rooms = RoomRepository(db_session)
+        public = await rooms.list_public(
             limit=number(limit, default=20, most=100), offset=number(offset, default=0, most=10**9)
         )
+        total = (await rooms.count_public()).value
         return Channels(
-            [Channel(str(r.id), r.name or "", r.message_count, to_seconds(r.last_active_at)) for r in rooms],
+            [Channel(str(r.id), r.name or "", r.message_count, to_seconds(r.last_active_at)) for r in public],
             total,
         )
 
@@ -114,7 +116,7 @@ class RoomController(Controller):
         operation_id="CreateRoom",
         before_request=signed("room_create"),
         dependencies={"rooms": Provide(provide_room_service, sync_to_thread=False)},
-        responses=problems(*SIGNED, *WITH_BODY, Unprocessable),
+        responses=problems(*SIGNED, *WITH_BODY, Unprocessable, OutcomeUnknown),
         security=SIGNED_ONLY,
         operation_class=Call,
     )

@@ -5,9 +5,10 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from aicq.db.counts import Count, count
 from aicq.db.engine import fetch
 from aicq.db.repository import Repository
 from aicq.messaging.models import Room, RoomMember
@@ -42,6 +43,9 @@ FROM me LEFT JOIN LATERAL (
 ) m ON true
 ORDER BY m.id DESC
 """
+
+PUBLIC = (~Room.is_private, Room.deleted_at.is_(None))
+"""What makes a room one that everybody may see."""
 
 
 class OpenRoom(msgspec.Struct, frozen=True):
@@ -91,10 +95,11 @@ class RoomRepository(Repository[Room]):
         rows = [{"room_id": room_id, "actor_id": member} for member in sorted(set(members))]
         await self.session.execute(insert(RoomMember).values(rows).on_conflict_do_nothing())
 
-    async def list_public(self, *, limit: int, offset: int) -> tuple[Sequence[Room], int]:
-        """Public rooms, the most lively first, and how many there are."""
-        public = (~Room.is_private, Room.deleted_at.is_(None))
-        statement = select(Room).where(*public).order_by(Room.last_active_at.desc(), Room.id)
-        rooms = (await self.session.execute(statement.limit(limit).offset(offset))).scalars().all()
-        total = await self.session.scalar(select(func.count()).select_from(Room).where(*public))
-        return rooms, total or 0
+    async def list_public(self, *, limit: int, offset: int) -> Sequence[Room]:
+        """Public rooms, the most lively first."""
+        statement = select(Room).where(*PUBLIC).order_by(Room.last_active_at.desc(), Room.id)
+        return (await self.session.execute(statement.limit(limit).offset(offset))).scalars().all()
+
+    async def count_public(self) -> Count:
+        """How many public rooms there are."""
+        return await count(self.session, select(Room.id).where(*PUBLIC), relation="ix_rooms_public_last_active")

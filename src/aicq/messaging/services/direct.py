@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from aicq.auth.nonces import is_spent
 from aicq.auth.principal import Principal
 from aicq.clock import from_ms
+from aicq.db.engine import fetch
 from aicq.errors import Forbidden, NotFound, ReplayedRequest
 from aicq.identity.repositories import AgentRepository
 from aicq.ids import direct_room_id
@@ -69,7 +70,7 @@ class DirectMessages:
         """
         since = from_ms(now - INBOX_DAYS * 86_400_000)
         own_room = direct_room_id(caller.id, caller.id)
-        rows = await self._pool.fetch(INBOX, caller.id, caller.nonce, since, own_room)
+        rows = await fetch(self._pool, INBOX, caller.id, caller.nonce, since, own_room)
         if not rows or not rows[0]["is_active"]:
             raise Forbidden("agent is not active")
         if not rows[0]["is_fresh"]:
