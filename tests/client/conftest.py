@@ -8,15 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 from litestar import Litestar
-
-# The same app as the protocol's tests have.
+from tests.conftest import RAISED_LIMITS
 from tests.process.service import Service
-from tests.protocol.conftest import RAISED_LIMITS, app, database, environment, hot_kind, http, settings
 from tests.servers import RedisServer
 
 from aicq.client import AgentKey, Client
-
-__all__ = ["app", "database", "environment", "hot_kind", "http", "settings"]
 
 Join = Callable[..., Awaitable[Client]]
 
