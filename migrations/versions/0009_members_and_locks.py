@@ -27,18 +27,27 @@ CREATE UNLOGGED TABLE hot_locks (
 -- Fencing tokens. Logged, unlike the leases: no crash gives one out twice.
 CREATE SEQUENCE lock_tokens;
 
--- Adds a member unless that many others are there. Those who would join one set at once go one after the other; waiting
--- ends before their callers give up.
-CREATE FUNCTION hot_members_join(p_key text, p_name text, p_expires bigint, p_most bigint, p_now bigint)
-RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '900ms' AS $$
+-- Adds members, each unless that many others are in its set. Those who would join one set at once go one after the
+-- other; waiting ends before their callers give up.
+CREATE FUNCTION hot_members_join(p_key text[], p_name text[], p_expires bigint[], p_most bigint, p_now bigint)
+RETURNS boolean[] LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '900ms' AS $$
+DECLARE
+    joined boolean[] := '{}';
+    has_room boolean;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('hot_members:' || p_key, 0));
-    IF (SELECT count(*) FROM hot_members WHERE key = p_key AND name <> p_name AND expires > p_now) >= p_most THEN
-        RETURN false;
-    END IF;
-    INSERT INTO hot_members (key, name, expires) VALUES (p_key, p_name, p_expires)
-    ON CONFLICT (key, name) DO UPDATE SET expires = excluded.expires;
-    RETURN true;
+    PERFORM pg_advisory_xact_lock(number) FROM (
+        SELECT DISTINCT hashtextextended('hot_members:' || key, 0) AS number FROM unnest(p_key) AS k (key) ORDER BY 1
+    ) l;
+    FOR n IN 1 .. cardinality(p_key) LOOP
+        SELECT count(*) < p_most INTO has_room FROM hot_members
+        WHERE key = p_key[n] AND name <> p_name[n] AND expires > p_now;
+        IF has_room THEN
+            INSERT INTO hot_members (key, name, expires) VALUES (p_key[n], p_name[n], p_expires[n])
+            ON CONFLICT (key, name) DO UPDATE SET expires = excluded.expires;
+        END IF;
+        joined := joined || has_room;
+    END LOOP;
+    RETURN joined;
 END
 $$;
 
@@ -95,7 +104,7 @@ BEGIN
 END
 $$;
 
-DROP FUNCTION hot_members_join(text, text, bigint, bigint, bigint);
+DROP FUNCTION hot_members_join(text[], text[], bigint[], bigint, bigint);
 DROP SEQUENCE lock_tokens;
 DROP TABLE hot_locks;
 DROP TABLE hot_members;

@@ -390,12 +390,15 @@ class Members(ABC):
         """Adds members, and moves the expiry of those that are there already."""
 
     @abstractmethod
-    async def join(self, member: Member, *, most: int, now: int) -> bool:
-        """Adds a member, or moves its expiry, unless `most` others are there at `now`; exact under any concurrency."""
+    async def join(self, members: Sequence[Member], *, most: int, now: int) -> list[bool]:
+        """Adds members, or moves their expiry, each unless `most` others are in its set at `now`.
+
+        Decided one after the other, as if each were a call of its own; exact under any concurrency.
+        """
 
     @abstractmethod
-    async def remove(self, key: str, names: Collection[str]) -> None:
-        """Removes members; nothing happens to those that are not there."""
+    async def remove(self, members: Collection[tuple[str, str]]) -> None:
+        """Removes members, each told by its set and its name; nothing happens to those that are not there."""
 
     @abstractmethod
     async def names(self, keys: Sequence[str], *, now: int) -> list[list[str]]:

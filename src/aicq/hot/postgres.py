@@ -189,11 +189,14 @@ class PostgresMembers(Members):
             "members_add", [key for key, _ in last], [name for _, name in last], list(last.values())
         )
 
-    async def join(self, member: Member, *, most: int, now: int) -> bool:
-        return bool(await self._database.value("members_join", member.key, member.name, member.expires, most, now))
+    async def join(self, members: Sequence[Member], *, most: int, now: int) -> list[bool]:
+        keys, names = [member.key for member in members], [member.name for member in members]
+        expiries = [member.expires for member in members]
+        joined: list[bool] = await self._database.value("members_join", keys, names, expiries, most, now)
+        return joined
 
-    async def remove(self, key: str, names: Collection[str]) -> None:
-        await self._database.rows("members_remove", key, list(names))
+    async def remove(self, members: Collection[tuple[str, str]]) -> None:
+        await self._database.rows("members_remove", [key for key, _ in members], [name for _, name in members])
 
     async def names(self, keys: Sequence[str], *, now: int) -> list[list[str]]:
         return [row[0] for row in await self._database.rows("members_names", list(keys), now)]

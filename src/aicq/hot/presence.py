@@ -36,7 +36,7 @@ class Presence:
 
     async def stop_typing(self, room_id: UUID, actor_id: UUID) -> None:
         """Somebody types no more, because they have posted or thought better of it."""
-        await self._members.remove(f"typing:{room_id}", [str(actor_id)])
+        await self._members.remove([(f"typing:{room_id}", str(actor_id))])
 
     async def typing(self, room_id: UUID, *, now: int) -> list[UUID]:
         """Who types in a room."""
@@ -49,7 +49,7 @@ class Presence:
 
     async def leave(self, actor_id: UUID, *, at: str) -> None:
         """An actor has left one of their places."""
-        await self._members.remove(f"presence:{actor_id}", [at])
+        await self._members.remove([(f"presence:{actor_id}", at)])
 
     async def present(self, actor_ids: Sequence[UUID], *, now: int) -> list[bool]:
         """For each actor whether they were seen anywhere lately."""
@@ -71,7 +71,7 @@ class Presence:
 
     async def close(self, actor_id: UUID, socket: str) -> None:
         """A socket was closed."""
-        await self._members.remove(f"socket:{actor_id}", [socket])
+        await self._members.remove([(f"socket:{actor_id}", socket)])
 
     async def sockets(self, actor_id: UUID, *, now: int) -> list[str]:
         """An actor's open sockets in all processes."""

@@ -134,15 +134,16 @@ ORDER BY key COLLATE "C", name COLLATE "C"
 ON CONFLICT (key, name) DO UPDATE SET expires = excluded.expires
 
 -- members_join --
--- Adds a member unless that many others are there.
+-- Adds members, each unless that many others are in its set.
 SELECT hot_members_join($1, $2, $3, $4, $5)
 
 -- members_remove --
 -- Removes members, in the order of the key.
 WITH held AS MATERIALIZED (
-    SELECT name FROM hot_members WHERE key = $1 AND name = ANY ($2::text[]) ORDER BY name FOR UPDATE
+    SELECT h.key, h.name FROM unnest($1::text[], $2::text[]) AS m (key, name)
+    JOIN hot_members h ON h.key = m.key AND h.name = m.name ORDER BY h.key, h.name FOR UPDATE OF h
 )
-DELETE FROM hot_members m USING held WHERE m.key = $1 AND m.name = held.name
+DELETE FROM hot_members m USING held WHERE m.key = held.key AND m.name = held.name
 
 -- members_names --
 -- The members of each set.

@@ -208,18 +208,22 @@ class RedisMembers(Members):
 
     async def add(self, members: Sequence[Member], *, now: int) -> None:
         for at in range(0, len(members), CHUNK):
-            chunk = members[at : at + CHUNK]
-            ttl = max(_ttl(member.expires) for member in chunk)
-            packed = [part for member in chunk for part in (names.members(member.key), member.name, member.expires)]
-            await self._run("add", now, ttl, *packed, key=chunk[0].key)
+            ttl, packed = _packed_members(members[at : at + CHUNK])
+            await self._run("add", now, ttl, *packed, key=members[at].key)
 
-    async def join(self, member: Member, *, most: int, now: int) -> bool:
-        key, ttl = names.members(member.key), _ttl(member.expires)
-        return bool(await self._run("join", now, key, member.name, member.expires, ttl, most, key=member.key))
+    async def join(self, members: Sequence[Member], *, most: int, now: int) -> list[bool]:
+        joined: list[bool] = []
+        for at in range(0, len(members), CHUNK):
+            ttl, packed = _packed_members(members[at : at + CHUNK])
+            answers = await self._run("join", now, ttl, most, *packed, key=members[at].key)
+            joined += [answer == 1 for answer in answers]
+        return joined
 
-    async def remove(self, key: str, names_: Collection[str]) -> None:
-        if names_:
-            await self._client.call("ZREM", names.members(key), *names_)
+    async def remove(self, members: Collection[tuple[str, str]]) -> None:
+        found = list(members)
+        for at in range(0, len(found), CHUNK):
+            packed = [part for key, name in found[at : at + CHUNK] for part in (names.members(key), name)]
+            await self._run("remove", "", *packed, key=found[at][0])
 
     async def names(self, keys: Sequence[str], *, now: int) -> list[list[str]]:
         if not keys:
@@ -235,6 +239,12 @@ class RedisMembers(Members):
 
     async def _run(self, verb: str, *arguments: str | int, key: str) -> Any:
         return await self._client.run(_MEMBERS, verb, *arguments, key=names.members(key))
+
+
+def _packed_members(members: Sequence[Member]) -> tuple[int, list[str | int]]:
+    """How long Redis keeps their sets at least, and the members as the script takes them."""
+    packed = [part for member in members for part in (names.members(member.key), member.name, member.expires)]
+    return max(_ttl(member.expires) for member in members), packed
 
 
 class RedisLocks(Locks):

@@ -58,7 +58,7 @@ class Sessions:
     async def delete(self, session: Session) -> None:
         """Ends a session."""
         await self._values.delete([f"session:{session.id}"])
-        await self._members.remove(_list_of(session.actor_id), [session.id])
+        await self._members.remove([(_list_of(session.actor_id), session.id)])
 
     async def sessions_of(self, actor_id: UUID, *, now: int) -> list[Session]:
         """An actor's sessions."""
@@ -70,7 +70,7 @@ class Sessions:
         """Ends all sessions of an actor, at once in every process, and returns how many there were."""
         [ids] = await self._members.names([_list_of(actor_id)], now=now)
         count = await self._values.delete([f"session:{session_id}" for session_id in ids])
-        await self._members.remove(_list_of(actor_id), ids)
+        await self._members.remove([(_list_of(actor_id), session_id) for session_id in ids])
         return count
 
 

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from aicq.batches import Batcher
 from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable, RateLimited
 from aicq.hot.base import HotStore, Member
@@ -30,6 +31,8 @@ class Streams:
         self._hot = hot
         self._rate = settings.rates["streams"]
         self._open: dict[str, str] = {}
+        self._join: Batcher[Member, bool] = Batcher(self._join_all)
+        self._leave: Batcher[tuple[str, str], None] = Batcher(self._leave_all)
 
     @asynccontextmanager
     async def opened(self, address: str, *, is_limited: bool) -> AsyncIterator[None]:
@@ -38,24 +41,30 @@ class Streams:
         Raises:
             RateLimited: The address has too many.
         """
-        stream = secrets.token_hex(8)
-        most = self._rate.limit if is_limited else 1 << 53
-        try:
-            may = await self._hot.members.join(self._member(address, stream), most=most, now=now_ms())
-        except HotStoreUnavailable:
-            may = True  # it cannot be counted, and to follow is to read
-        if not may:
+        member = self._member(address, secrets.token_hex(8))
+        if is_limited and not await self._join(member):
             LIMITED.labels("streams").inc()
             raise RateLimited("too many open streams", retry_after=1)
-        self._open[stream] = address
+        self._open[member.name] = address
         STREAMS.inc()
         try:
             yield
         finally:
             STREAMS.dec()
-            del self._open[stream]
-            with suppress(HotStoreUnavailable):
-                await self._hot.members.remove(f"streams:{address}", [stream])
+            del self._open[member.name]
+            # Whoever closes does not wait for it; what is not removed is soon counted no more.
+            self._leave.send((member.key, member.name))
+
+    async def _join_all(self, members: list[Member]) -> list[bool]:
+        try:
+            return await self._hot.members.join(members, most=self._rate.limit, now=now_ms())
+        except HotStoreUnavailable:
+            return [True] * len(members)  # they cannot be counted, and to follow is to read
+
+    async def _leave_all(self, left: list[tuple[str, str]]) -> list[None]:
+        with suppress(HotStoreUnavailable):
+            await self._hot.members.remove(left)
+        return [None] * len(left)
 
     async def keep_open(self) -> None:
         """Says of all open streams that they are, until it is cancelled."""

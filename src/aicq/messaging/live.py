@@ -202,12 +202,15 @@ class Live:
             await asyncio.gather(*tasks, *self._tasks, return_exceptions=True)
 
     @asynccontextmanager
-    async def follow(self, room_id: UUID, access: Access, *, after: int | None = None) -> AsyncIterator[Follower]:
+    async def follow(
+        self, room_id: UUID, access: Access, *, known: int, after: int | None = None
+    ) -> AsyncIterator[Follower]:
         """Follows a room while the context is open.
 
         Args:
             room_id: The room.
-            access: What lets them read it.
+            access: What lets them read it, as it was looked at just now.
+            known: A position that the room has reached; the feed may not have read as far yet.
             after: The position up to which they have everything; None: only what comes from now on.
 
         Raises:
@@ -225,13 +228,11 @@ class Live:
         try:
             assert feed.opened is not None  # noqa: S101 - set where the feed is made
             await asyncio.shield(feed.opened)
-            # Of those who come as members the feed has not asked yet, and the room may have changed.
-            state, _ = await self.read(feed, feed.last, limit=0)
-            if state is None:
+            if feed.state is None:
                 raise NotFound("room not found")
-            access.check(state)
-            position = state.last_seq if after is None else min(after, state.last_seq)
-            yield Follower(self, feed, access, after=after, position=position)
+            access.check(feed.state)
+            last = max(feed.last, known)
+            yield Follower(self, feed, access, after=after, position=last if after is None else min(after, last))
         finally:
             feed.followers -= 1
             if access.actor_id is not None:

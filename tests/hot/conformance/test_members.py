@@ -48,9 +48,8 @@ async def test_of_a_member_added_twice_at_once_the_last_counts(hot_store: HotSto
 
 async def test_members_are_removed(hot_store: HotStore) -> None:
     await hot_store.members.add([Member(KEY, name, LATER) for name in "abc"], now=NOW)
-    await hot_store.members.remove(KEY, ["a", "c", "never there"])
-    await hot_store.members.remove("typing:2", ["b"])
-    await hot_store.members.remove(KEY, [])
+    await hot_store.members.remove([(KEY, "a"), ("typing:2", "b"), (KEY, "c"), (KEY, "never there")])
+    await hot_store.members.remove([])
     assert await names(hot_store) == ["b"]
 
 
@@ -72,23 +71,29 @@ async def test_thousands_are_added_at_once(hot_store: HotStore) -> None:
 
 
 async def test_no_more_join_than_there_is_room_for(hot_store: HotStore) -> None:
-    joined = [await hot_store.members.join(Member(KEY, name, LATER), most=2, now=NOW) for name in "abc"]
-    assert joined == [True, True, False]
+    first = [Member(KEY, "a", LATER), Member("s:1", "a", LATER)]
+    assert await hot_store.members.join(first, most=2, now=NOW) == [True, True]
+    then = [Member(KEY, "b", LATER), Member(KEY, "c", LATER), Member(KEY, "a", LATER), Member("s:1", "b", LATER)]
+    assert await hot_store.members.join(then, most=2, now=NOW) == [True, False, True, True]
     assert await names(hot_store) == ["a", "b"]
+    assert await hot_store.members.join([], most=2, now=NOW) == []
 
 
 async def test_whoever_is_there_may_stay(hot_store: HotStore) -> None:
-    for name in "ab":
-        await hot_store.members.join(Member(KEY, name, LATER), most=2, now=NOW)
-    assert await hot_store.members.join(Member(KEY, "a", LATER + 9), most=2, now=NOW)
+    await hot_store.members.join([Member(KEY, name, LATER) for name in "ab"], most=2, now=NOW)
+    assert await hot_store.members.join([Member(KEY, "a", LATER + 9)], most=2, now=NOW) == [True]
     assert await names(hot_store, now=LATER) == ["a"]
 
 
 async def test_what_has_expired_makes_room(hot_store: HotStore) -> None:
-    assert await hot_store.members.join(Member(KEY, "a", LATER), most=1, now=NOW)
-    assert not await hot_store.members.join(Member(KEY, "b", LATER + 9), most=1, now=LATER - 1)
-    assert await hot_store.members.join(Member(KEY, "b", LATER + 9), most=1, now=LATER)
-    assert not await hot_store.members.join(Member(KEY, "a", LATER + 9), most=1, now=LATER)
+    async def join(name: str, *, now: int) -> bool:
+        [joined] = await hot_store.members.join([Member(KEY, name, LATER + 9 * (now > NOW))], most=1, now=now)
+        return joined
+
+    assert await join("a", now=NOW)
+    assert not await join("b", now=LATER - 1)
+    assert await join("b", now=LATER)
+    assert not await join("a", now=LATER)
 
 
 @pytest.mark.parametrize("most", [1, 7])
@@ -96,6 +101,9 @@ async def test_of_many_who_join_at_once_as_many_as_there_is_room_for(
     world: World, hot_store: HotStore, most: int
 ) -> None:
     stores = [hot_store, await world.another(epoch=1)]
-    joins = [stores[n % 2].members.join(Member(KEY, f"{n:02}", LATER), most=most, now=NOW) for n in range(30)]
-    assert sum(await asyncio.gather(*joins)) == most
+    joins = [
+        stores[n % 2].members.join([Member(KEY, f"{n:02}{m}", LATER) for m in "ab"], most=most, now=NOW)
+        for n in range(30)
+    ]
+    assert sum(map(sum, await asyncio.gather(*joins))) == most
     assert len(await names(hot_store)) == most

@@ -79,7 +79,7 @@ class StreamController(Controller):
             after_seq = position(from_ulid(since)) if since else None
             async with (
                 streams.opened(address, is_limited=not addresses.is_whitelisted(address)),
-                live.follow(wanted, access, after=after_seq) as follower,
+                live.follow(wanted, access, known=room.last_seq, after=after_seq) as follower,
             ):
                 yield RETRY
                 async for frame in following(follower):
