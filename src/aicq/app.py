@@ -11,7 +11,8 @@ import aicq.hot.tables
 import aicq.http.models
 import aicq.identity.models
 import aicq.memory.models
-import aicq.messaging.models  # noqa: F401 - the models register their tables
+import aicq.messaging.models
+import aicq.work.models  # noqa: F401 - the models register their tables
 from aicq import __version__
 from aicq.auth.admin import AdminAccess, AdminPlugin
 from aicq.db.models import Model

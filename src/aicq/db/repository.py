@@ -1,8 +1,9 @@
 """The base of every repository."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
+from sqlalchemy import Update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.db.models import Model
@@ -20,3 +21,9 @@ class Repository(SQLAlchemyAsyncRepository[Any], Generic[Row]):
 
     def __init__(self, session: AsyncSession) -> None:
         super().__init__(session=session, wrap_exceptions=False, auto_refresh=False, auto_expunge=False)
+
+    async def changed(self, statement: Update) -> Row | None:
+        """Runs an update of one row and returns the row as it is then; None if there was none to change."""
+        fresh = {"populate_existing": True, "synchronize_session": False}
+        row = await self.session.scalar(statement.returning(self.model_type), execution_options=fresh)
+        return cast("Row | None", row)
