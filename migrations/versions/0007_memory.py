@@ -420,8 +420,8 @@ BEGIN
         nullif(current_setting('aicq.changed_by', true), ''), nullif(current_setting('aicq.reason', true), ''),
         coalesce(nullif(current_setting('aicq.conversation_id', true), '')::uuid, it.source_conversation_id),
         ARRAY(
-            (SELECT memory_pointers(state) EXCEPT SELECT memory_pointers(last.snapshot))
-            UNION (SELECT memory_pointers(last.snapshot) EXCEPT SELECT memory_pointers(state))
+            (SELECT memory_pointers(state) EXCEPT ALL SELECT memory_pointers(last.snapshot))
+            UNION (SELECT memory_pointers(last.snapshot) EXCEPT ALL SELECT memory_pointers(state))
         ),
         state, CASE WHEN it.embedded_version = NEW.version THEN NEW.embedding END,
         greatest(clock_timestamp(), last.created_at + interval '1 microsecond')

@@ -1,6 +1,7 @@
 """A team with an agent and a user, and rows about them."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -70,18 +71,27 @@ async def refused(database: Connection, table: str, **values: Any) -> str:
     return str(refusal.value.constraint_name)
 
 
+@asynccontextmanager
+async def connect(database_url: str) -> AsyncIterator[Connection]:
+    """A connection that understands JSON."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.set_type_codec(
+            "jsonb",
+            schema="pg_catalog",
+            encoder=lambda value: msgspec.json.encode(value).decode(),
+            decoder=msgspec.json.decode,
+        )
+        yield connection
+    finally:
+        await connection.close()
+
+
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Connection]:
     """A connection to the test's database."""
-    connection = await asyncpg.connect(database_url)
-    await connection.set_type_codec(
-        "jsonb",
-        schema="pg_catalog",
-        encoder=lambda value: msgspec.json.encode(value).decode(),
-        decoder=msgspec.json.decode,
-    )
-    yield connection
-    await connection.close()
+    async with connect(database_url) as connection:
+        yield connection
 
 
 @pytest.fixture
