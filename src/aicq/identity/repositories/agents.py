@@ -33,6 +33,11 @@ class AgentRepository(Repository[Agent]):
         """The agent with this id, active or not."""
         return await self._one(Agent.id == agent_id)
 
+    async def hold_active(self, agent_id: UUID) -> Agent | None:
+        """The agent if it is active; nobody changes that before the transaction ends."""
+        statement = select(Agent).where(Agent.id == agent_id, Agent.is_active).with_for_update(read=True)
+        return (await self.session.execute(statement)).scalar_one_or_none()
+
     async def find_by_public_key(self, public_key: str) -> Agent | None:
         """The agent with this key, active or not."""
         return await self._one(Agent.public_key == public_key)

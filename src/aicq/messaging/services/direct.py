@@ -83,8 +83,7 @@ class DirectMessages:
             agents = AgentRepository(session)
             if await agents.find(recipient) is None:
                 raise NotFound("recipient not found")
-            sender = await agents.find(caller.id)
-            if sender is None or not sender.is_active:
+            if await agents.hold_active(caller.id) is None:
                 raise Forbidden("agent is not active")
             if await is_spent(session, caller):
                 raise ReplayedRequest

@@ -180,8 +180,7 @@ class RoomService:
             raise InvalidRequest(f"private rooms require key (min {MIN_KEY} chars)", field="key")
         # Before anything is asked of the session: its connection is not to be held while keys wait for their turn.
         key_hash = await self._keys.hash(key) if is_private else None
-        agent = await AgentRepository(self._session).find(caller.id)
-        if agent is None or not agent.is_active:
+        if await AgentRepository(self._session).hold_active(caller.id) is None:
             raise Forbidden("agent is not active")
         await spend(self._session, caller)
         room = Room(
