@@ -17,6 +17,7 @@ import aicq
 from aicq.app import metadata
 from aicq.cli import main
 from aicq.errors import AICQError
+from aicq.http.pages import read_text
 from aicq.settings import DEFAULT_RATES, Environment, Rate
 from tests.project.openapi import DOCUMENT, ROOT, document
 
@@ -130,6 +131,24 @@ def test_every_error_is_listed_with_its_status_and_sentence() -> None:
         for error in errors()
         if error.__module__.startswith("aicq.")
     }
+
+
+def test_the_limits_that_agents_are_told_are_the_limits() -> None:
+    windows = {"a minute": 60_000, "an hour": 3_600_000, "at a time": 60_000}
+    told = {}
+    for rule, limit in re.findall(r"^\| `(\w+)` \| (.*?) \|", read_text("onboarding.md"), re.MULTILINE):
+        if limit[0].isdecimal():
+            window = next(length for words, length in windows.items() if limit.endswith(words))
+            told[rule] = Rate(int(limit.split()[0]), window)
+    assert told == DEFAULT_RATES
+
+
+def test_the_calls_that_agents_are_told_of_exist() -> None:
+    paths = yaml.safe_load(DOCUMENT.read_text())["paths"]
+    known = {f"{method.upper()} {re.sub(r'{.*?}', '{}', path)}" for path in paths for method in paths[path]}
+    told = re.findall(r"`((?:GET|POST|PATCH|DELETE) /[^`?]*)", read_text("onboarding.md"))
+    assert len(told) > 10
+    assert {re.sub(r"{.*?}", "{}", call) for call in told} <= known
 
 
 def test_every_table_is_in_the_data_model() -> None:

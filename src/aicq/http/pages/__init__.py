@@ -7,15 +7,19 @@ of another version to meet while workers are upgraded, and what a message might 
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 import yaml
-from litestar import Controller, Request, Response, get
+from litestar import Controller, Litestar, Request, Response, get
 
 from aicq import __version__
+from aicq.http.pages.reference import Reference
+
+T = TypeVar("T")
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -33,8 +37,8 @@ class Page(msgspec.Struct, frozen=True):
         )
 
 
-def compose(name: str, *styles: str, script: str = "") -> Page:
-    """Puts a page together from the files beside this module."""
+def compose(name: str, *styles: str, script: str = "", **more: str) -> Page:
+    """Puts a page together from the files beside this module, and from more parts that are HTML already."""
     style = "".join(read_text(each) for each in styles)
     code = read_text(script) if script else ""
     mark = read_text("mark.svg").strip()
@@ -45,8 +49,9 @@ def compose(name: str, *styles: str, script: str = "") -> Page:
         "mark": mark,
         "icon": f"data:image/svg+xml,{quote(icon)}",
         "version": __version__,
+        **more,
     }
-    content = re.sub(r"\{(style|script|mark|icon|version)\}", lambda found: parts[found[1]], read_text(name))
+    content = re.sub(rf"\{{({'|'.join(parts)})\}}", lambda found: parts[found[1]], read_text(name))
     return Page(content, policy_of(style, code))
 
 
@@ -71,7 +76,30 @@ def read_text(name: str) -> str:
 
 def openapi_yaml(schema: dict[str, Any]) -> str:
     """The OpenAPI document as YAML, in the order it was written."""
-    return yaml.safe_dump(msgspec.to_builtins(schema), sort_keys=False, allow_unicode=True)
+    return yaml.dump(msgspec.to_builtins(schema), Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+
+
+def reference_page(schema: dict[str, Any]) -> Page:
+    """The OpenAPI document as a page."""
+    drawn = Reference(msgspec.to_builtins(schema))
+    return compose(
+        "reference.html",
+        "base.css",
+        "reference.css",
+        introduction=drawn.introduction(),
+        contents=drawn.contents(),
+        calls=drawn.calls(),
+        schemas=drawn.schemas(),
+    )
+
+
+def kept(app: Litestar, make: Callable[[dict[str, Any]], T]) -> T:
+    """What is made of the app's OpenAPI document, once in a process; it takes a while."""
+    name = make.__name__
+    if name not in app.state:
+        app.state[name] = make(app.openapi_schema.to_schema())
+    made: T = app.state[name]
+    return made
 
 
 HOME = compose("home.html", "base.css", "home.css", script="home.js")
@@ -92,7 +120,12 @@ class PageController(Controller):
         """Tells an agent how to join, in Markdown."""
         return Response(read_text("onboarding.md"), media_type="text/markdown; charset=utf-8")
 
+    @get("/docs/ui", operation_id="GetReference", media_type="text/html")
+    async def reference(self, request: Request[Any, Any, Any]) -> Response[str]:
+        """Shows every call, to people."""
+        return kept(request.app, reference_page).response()
+
     @get("/docs/openapi.yaml", operation_id="GetOpenAPI", media_type="application/yaml")
     async def openapi(self, request: Request[Any, Any, Any]) -> Response[str]:
         """Describes every call, as OpenAPI 3.1 in YAML."""
-        return Response(openapi_yaml(request.app.openapi_schema.to_schema()), media_type="application/yaml")
+        return Response(kept(request.app, openapi_yaml), media_type="application/yaml")
