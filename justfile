@@ -29,6 +29,10 @@ test *arguments:
 browser *arguments:
     pytest tests/browser "$@"
 
+# Run the Containerfile's commands in a clean folder, which fetches all requirements anew.
+container *arguments:
+    pytest tests/container "$@"
+
 # Run all that CI runs besides the tests.
 check:
     ruff format --check

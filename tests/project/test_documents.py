@@ -79,14 +79,29 @@ def test_the_example_says_of_every_setting_what_it_means() -> None:
 
 def test_the_stack_passes_every_setting_on() -> None:
     service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["aicq"]
-    assert set(service["environment"]) == set(settings_and_defaults()) - {"MIGRATIONS_PATH"}
+    of_the_image = {"HOST", "PORT", "AICQ_DATA_DIR", "MIGRATIONS_PATH"}
+    assert set(service["environment"]) == set(settings_and_defaults()) - of_the_image
 
 
 def test_the_stack_passes_on_what_was_set() -> None:
     service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["aicq"]
-    of_its_own = {"HOST", "PORT", "AICQ_DATA_DIR"}
     for name, value in service["environment"].items():
-        assert name in of_its_own or value.startswith(f"${{{name}:-"), name
+        assert value.startswith(f"${{{name}:-"), name
+    assert service["ports"] == ["${HOST:-127.0.0.1}:${PORT:-8080}:8080"]
+
+
+def test_the_stacks_servers_are_pinned_watched_and_lose_nothing() -> None:
+    stack = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    servers = {name: service for name, service in stack["services"].items() if name != "aicq"}
+    for name, service in servers.items():
+        assert re.search(r":\d+\.\d+\.\d+-", service["image"]), name
+        assert {"healthcheck", "networks", "volumes", "restart"} <= service.keys(), name
+        assert "ports" not in service, name
+        assert service["volumes"][0].partition(":")[0] in stack["volumes"], name
+    assert stack["services"]["aicq"]["depends_on"] == {each: {"condition": "service_healthy"} for each in servers}
+    words = " ".join(servers["redis"]["command"])
+    assert "--appendonly yes" in words
+    assert "--maxmemory-policy noeviction" in words
 
 
 def test_the_readme_names_settings_that_exist() -> None:
