@@ -14,14 +14,19 @@ import aicq.memory.models
 import aicq.messaging.models
 import aicq.work.models  # noqa: F401 - the models register their tables
 from aicq import __version__
-from aicq.auth.admin import AdminAccess, AdminPlugin
+from aicq.audit.admin import RESOURCES as AUDIT
+from aicq.audit.recorder import record
+from aicq.auth.admin import AdminAccess, AdminPlugin, admin_only
 from aicq.db.models import Model
 from aicq.db.plugin import DatabasePlugin
 from aicq.hot.plugin import HotStorePlugin
+from aicq.http.admin import Blocks
 from aicq.http.contract import COMPONENTS
 from aicq.http.drain import drain_lifespan
 from aicq.http.edge import EdgePlugin
 from aicq.http.plugin import SystemPlugin
+from aicq.http.resources.plugin import ResourcesPlugin
+from aicq.identity.admin import RESOURCES as IDENTITY
 from aicq.identity.plugin import IdentityPlugin
 from aicq.messaging.plugin import MessagingPlugin
 from aicq.settings import Settings, load
@@ -45,6 +50,7 @@ def create_app(settings: Settings) -> Litestar:
     database = DatabasePlugin(settings)
     hot = HotStorePlugin(settings)
     identity = IdentityPlugin(database.database)
+    messaging = MessagingPlugin(settings, database.database, hot, identity.directory)
     return Litestar(
         plugins=[
             EdgePlugin(),
@@ -53,7 +59,12 @@ def create_app(settings: Settings) -> Litestar:
             SystemPlugin(settings, database.database, hot),
             AdminPlugin(AdminAccess(settings.admin_token)),
             identity,
-            MessagingPlugin(settings, database.database, hot, identity.directory),
+            messaging,
+            ResourcesPlugin(
+                [*AUDIT, *IDENTITY, *messaging.resources, Blocks(hot)],
+                gate=admin_only,
+                record=record,
+            ),
         ],
         openapi_config=OpenAPIConfig(
             title="AICQ",

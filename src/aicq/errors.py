@@ -9,9 +9,12 @@ AICQError                    500
 ├── Forbidden                403
 │   └── Blocked              403
 ├── NotFound                 404
+├── Conflict                 409
+├── Changed                  412
 ├── TooLarge                 413
 ├── UnsupportedMediaType     415
 ├── Unprocessable            422
+├── TagNeeded                428
 ├── RateLimited              429
 ├── Unavailable              503
 │   ├── HotStoreUnavailable  503
@@ -79,6 +82,18 @@ class NotFound(AICQError):
     status = 404
 
 
+class Conflict(AICQError):
+    """Something that is there already stands against it."""
+
+    status = 409
+
+
+class Changed(AICQError):
+    """it has changed since you read it."""
+
+    status = 412
+
+
 class TooLarge(AICQError):
     """request body too large."""
 
@@ -95,6 +110,12 @@ class Unprocessable(AICQError):
     """The request is well formed but cannot be carried out."""
 
     status = 422
+
+
+class TagNeeded(AICQError):
+    """If-Match is required: the ETag of what you have read."""
+
+    status = 428
 
 
 class RateLimited(AICQError):

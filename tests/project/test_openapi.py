@@ -21,7 +21,7 @@ LIMITS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
 
 
 def gates() -> dict[str, str]:
-    """What stands before each call: `signed`, `limited`, or nothing."""
+    """What stands before each call: `signed`, `limited`, `admin_only`, or nothing."""
     return {
         str(handler.operation_id): handler.before_request.__qualname__.partition(".")[0]
         if handler.before_request
@@ -39,7 +39,7 @@ GATES = gates()
 def shown(operation: dict[str, Any]) -> list[set[str]]:
     """The sets of headers of which a call wants to be shown one."""
     schemes = TOLD["components"]["securitySchemes"]
-    return [{schemes[name]["name"] for name in wanted} for wanted in operation.get("security", [set()])]
+    return [{schemes[name].get("name", name) for name in wanted} for wanted in operation.get("security", [set()])]
 
 
 def referred(value: Any) -> set[str]:
@@ -50,15 +50,15 @@ def referred(value: Any) -> set[str]:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_signed_call_wants_four_headers_and_no_other_does(name: str) -> None:
     is_signed = GATES[name] == "signed"
-    assert ("401" in OPERATIONS[name]["responses"]) is is_signed
+    assert ("401" in OPERATIONS[name]["responses"]) is (is_signed or GATES[name] == "admin_only")
     assert all((headers >= SIGNATURE) is is_signed for headers in shown(OPERATIONS[name]))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_call_under_a_limit_tells_how_much_is_left_and_when_to_come_back(name: str) -> None:
-    is_limited = GATES[name] != ""
+    is_limited = GATES[name] in {"signed", "limited"}
     responses = OPERATIONS[name]["responses"]
-    assert ({"403", "429", "503"} <= responses.keys()) is is_limited
+    assert ({"403", "429", "503"} <= responses.keys()) is (GATES[name] != "")
     for status, response in responses.items():
         headers = set(response.get("headers", {}))
         assert (headers >= LIMITS) is (is_limited and (status < "400" or status == "429")), status
@@ -77,6 +77,13 @@ def test_every_error_is_a_problem_and_only_health_tells_more(name: str) -> None:
 def test_room_keys_are_shown_where_private_rooms_are_read_followed_written_to_and_searched() -> None:
     wanting = {name for name, told in OPERATIONS.items() if any("X-AICQ-Room-Key" in wanted for wanted in shown(told))}
     assert wanting == {"ReadRoom", "FollowRoom", "PostMessage", "EditMessage", "FindMessages"}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_all_calls_under_admin_and_no_others_are_for_admins(name: str) -> None:
+    is_admins = GATES[name] == "admin_only"
+    assert name.startswith("Admin") is is_admins
+    assert (shown(OPERATIONS[name]) == [{"Admin"}]) is is_admins
 
 
 def test_every_parameter_is_described() -> None:

@@ -7,7 +7,7 @@ A handler names what it can answer besides its success, and what it wants to be 
 Only the document is made from it; nothing here runs while a request is answered.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -34,6 +34,7 @@ from aicq.errors import (
     NotAuthenticated,
     RateLimited,
     ReplayedRequest,
+    TokenNeeded,
     TooLarge,
     Unavailable,
     UnsupportedMediaType,
@@ -48,6 +49,10 @@ SIGNED = (*COUNTED, NotAuthenticated, ReplayedRequest, Forbidden, TooLarge)
 
 WITH_BODY = (InvalidRequest, TooLarge, UnsupportedMediaType)
 """What every call that takes JSON can answer besides."""
+
+
+ADMITTED = (TokenNeeded, Forbidden, RateLimited, Unavailable)
+"""What every call of an admin can answer: no token or a wrong one, somebody who is no admin, too many guesses."""
 
 
 def problems(*errors: type[AICQError]) -> dict[int, ResponseSpec]:
@@ -88,10 +93,15 @@ KEY_IF_PRIVATE: list[dict[str, list[str]]] = [{}, ROOM_KEY]
 SIGNED_KEY_IF_PRIVATE = [SIGNATURE, SIGNATURE | ROOM_KEY]
 """What a call wants to be shown: one of these sets of headers, the whole of it."""
 
+ADMIN_ONLY: list[dict[str, list[str]]] = [{"Admin": []}]
+"""What a call under `/admin` wants to be shown."""
+
 SIGNATURE_TOLD = """Standard base64 of the agent's Ed25519 signature over `hex(sha256(body))|nonce|timestamp`.
 
 An empty body counts as `{}`.
 """
+
+ADMIN_TOLD = "The admin token, or the access token of a user who is an admin."
 
 SHOWN = {
     "Agent": ("X-AICQ-Agent", "The id of the agent that signs."),
@@ -112,8 +122,11 @@ RETRIED = {RateLimited.status, Unavailable.status}
 
 COMPONENTS = Components(
     security_schemes={
-        name: SecurityScheme(type="apiKey", name=header, security_scheme_in="header", description=description)
-        for name, (header, description) in SHOWN.items()
+        "Admin": SecurityScheme(type="http", scheme="bearer", description=ADMIN_TOLD),
+        **{
+            name: SecurityScheme(type="apiKey", name=header, security_scheme_in="header", description=description)
+            for name, (header, description) in SHOWN.items()
+        },
     },
     headers={
         name: OpenAPIHeader(schema=Schema(type=OpenAPIType.INTEGER), description=description)
@@ -132,19 +145,32 @@ class Call(Operation):
         kept = {status: told[status] for status in sorted(told) if not is_assumed(status, told[status])}
         for status, response in kept.items():
             if isinstance(response, OpenAPIResponse):
-                response.headers = headers_of(status, is_limited=RateLimited.status in kept)
+                is_limited = RateLimited.status in kept and self.security != ADMIN_ONLY
+                headers = {**(response.headers or {}), **headers_of(status, is_limited=is_limited)}
+                response.headers = headers or None
         self.responses = {str(status): response for status, response in kept.items()}
         for parameter in self.parameters or []:
-            if isinstance(parameter, Parameter) and parameter.required and isinstance(parameter.schema, Schema):
-                parameter.schema.default = None
+            if isinstance(parameter, Parameter) and isinstance(parameter.schema, Schema):
+                parameter.schema = as_sent(parameter.schema, is_required=parameter.required)
 
 
-def headers_of(status: int, *, is_limited: bool) -> dict[str, OpenAPIHeader | Reference] | None:
+def as_sent(schema: Schema, *, is_required: bool) -> Schema:
+    """What a parameter is like if it is there: never null, and without a default if it must be there."""
+    kinds = [each for each in schema.one_of or [] if isinstance(each, Schema) and each.type is not OpenAPIType.NULL]
+    if len(kinds) == 1:
+        schema = replace(kinds[0], description=schema.description)
+    if isinstance(schema.type, list):
+        schema.type = next(each for each in schema.type if each is not OpenAPIType.NULL)
+        schema.enum = [each for each in schema.enum or [] if each is not None]
+    return replace(schema, default=None) if is_required else schema
+
+
+def headers_of(status: int, *, is_limited: bool) -> dict[str, OpenAPIHeader | Reference]:
     """The headers that an answer carries besides those of all answers."""
     names = [*RETRY_HEADERS] if status in RETRIED else []
     if is_limited and (status < HTTPStatus.BAD_REQUEST or status == RateLimited.status):
         names += LIMIT_HEADERS
-    return {name: Reference(f"#/components/headers/{name}") for name in names} or None
+    return {name: Reference(f"#/components/headers/{name}") for name in names}
 
 
 def is_assumed(status: int, response: OpenAPIResponse | Reference) -> bool:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from aicq.db.engine import is_away
 from aicq.errors import AICQError, InvalidRequest, Unavailable
+from aicq.http.violations import violation
 
 log = structlog.get_logger("aicq.http")
 
@@ -119,7 +120,10 @@ def from_depth(request: Request[Any, Any, Any], _: RecursionError) -> Response[P
 
 
 def from_database(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """Postgres is away or refuses; what it said goes to the log only."""
+    """Postgres is away, or refuses; what it said, unless a value was to blame, goes to the log only."""
+    refused = violation(error) if isinstance(error, DBAPIError) else None
+    if refused is not None:
+        return problem(request, refused)
     log.error("database failed", error=type(error).__name__, exc_info=error)
     return problem(request, Unavailable() if is_away(error) else AICQError())
 

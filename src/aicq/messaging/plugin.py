@@ -12,6 +12,8 @@ from aicq.auth.nonces import forgetting_nonces
 from aicq.auth.requests import Directory
 from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
+from aicq.messaging.admin import RoomMembers
+from aicq.messaging.admin import Rooms as RoomResource
 from aicq.messaging.controllers.messages import MessageController
 from aicq.messaging.controllers.protocol import DirectMessageController, RoomController, SearchController
 from aicq.messaging.controllers.streams import StreamController
@@ -44,6 +46,7 @@ class MessagingPlugin(InitPlugin):
         self._database = database
         self._hot = hot
         self._directory = directory
+        self.resources = [RoomResource(self._hash_key), RoomMembers()]
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Adds routes, dependencies and the log's life."""
@@ -65,6 +68,9 @@ class MessagingPlugin(InitPlugin):
             "live": Provide(lambda: self._live, sync_to_thread=False),
         }
         return app_config
+
+    async def _hash_key(self, key: str) -> str:
+        return await self._keys.hash(key)
 
     @asynccontextmanager
     async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:

@@ -1,9 +1,10 @@
 """Agents: the protocol's, known by a key, and those of teams, known by a name, in one table."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+from msgspec import Meta
 from sqlalchemy import CheckConstraint, Computed, Double, Enum, ForeignKey, Index, Text, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -81,8 +82,8 @@ class Agent(Model):
         ForeignKey("actors.id", ondelete="CASCADE"), primary_key=True, server_default=func.gen_random_uuid()
     )
     public_key: Mapped[str | None] = mapped_column(Text, unique=True)
-    name: Mapped[str | None] = mapped_column(Text)
-    email: Mapped[str | None] = mapped_column(Text)
+    name: Mapped[Annotated[str, Meta(max_length=100)] | None] = mapped_column(Text)
+    email: Mapped[Annotated[str, Meta(max_length=254)] | None] = mapped_column(Text)
     status: Mapped[str] = mapped_column(
         Enum("draft", "active", "paused", "archived", name="agent_status"), server_default="active"
     )

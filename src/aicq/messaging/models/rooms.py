@@ -1,12 +1,17 @@
 """Rooms and their members."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
+from msgspec import Meta
 from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKey, ForeignKeyConstraint, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aicq.db.models import Model
+
+NAME = "^[a-zA-Z0-9_-]{1,50}$"
+"""What a room may be called."""
 
 
 class Room(Model):
@@ -35,7 +40,7 @@ class Room(Model):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
-    name: Mapped[str | None] = mapped_column(Text, index=True)  # a room by its name
+    name: Mapped[Annotated[str, Meta(pattern=NAME)] | None] = mapped_column(Text, index=True)  # a room by its name
     description: Mapped[str | None] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(
         Enum("room", "text", "voice", "dm", "group_dm", name="room_kind"), server_default="room"

@@ -18,12 +18,10 @@ from aicq.identity.repositories import AgentRepository
 from aicq.ids import new_row_id
 from aicq.messaging.keys import MIN_KEY, RoomKeys
 from aicq.messaging.log import KeyNeeded
-from aicq.messaging.models import Room
+from aicq.messaging.models.rooms import NAME, Room
 from aicq.messaging.pages import Pages
 from aicq.messaging.repositories.rooms import OpenRoom, RoomRepository, open_rooms
 from aicq.messaging.wire import page_json
-
-NAME = re.compile(r"[a-zA-Z0-9_-]{1,50}")
 
 
 class Attempts(Protocol):
@@ -174,7 +172,7 @@ class RoomService:
         name = unicodedata.normalize("NFC", name.strip())
         if not name:
             raise InvalidRequest("name is required", field="name")
-        if not NAME.fullmatch(name):
+        if not re.fullmatch(NAME, name):
             raise InvalidRequest("name must be 1-50 characters: letters, digits, hyphens, underscores", field="name")
         if is_private and len(key) < MIN_KEY:
             raise InvalidRequest(f"private rooms require key (min {MIN_KEY} chars)", field="key")
