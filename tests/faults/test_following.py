@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+import re
 import signal
+import socket
+from pathlib import Path
 
 import pytest
 
 from tests.agents import register
 from tests.faults.house import House
-from tests.faults.readers import Reader, Stream
+from tests.faults.readers import PATIENCE, Reader, Stream
 from tests.faults.writers import Crowd, client_of
 
 pytestmark = pytest.mark.anyio
@@ -152,3 +155,44 @@ async def test_every_reader_reads_the_log_through_everything(house: House) -> No
     await asyncio.gather(*reading)
     for reader in readers:
         assert [(event["seq"], event["body"]) for event in reader.record] == [tuple(row) for row in logs[reader.room]]
+
+
+async def test_whoever_reads_slowly_costs_no_memory_and_misses_nothing(house_on_postgres: House) -> None:
+    service = house_on_postgres.service
+    async with client_of(service.url) as http:
+        agent = await register(http)
+        room = await agent.create_room()
+        sleepers = [sleeper_in(room, service.port) for _ in range(20)]
+        before = [memory_of(pid) for pid in service.workers()]
+        for number in range(0, 1600, 32):
+            answers = await asyncio.gather(*(agent.post(f"{number + n} " + "x" * 4000, room) for n in range(32)))
+            assert {answer.status_code for answer in answers} == {201}
+        # 6.4 MB were posted for each of those who did not read, far more than the system's buffers hold.
+        after = [memory_of(pid) for pid in service.workers()]
+        assert max(now - then for now, then in zip(after, before, strict=True)) < 30
+        text = await asyncio.to_thread(read_until, sleepers[0], b'"seq":1600,')
+        for sleeper in sleepers:
+            sleeper.close()
+    assert [int(seq) for seq in re.findall(rb'"seq":(\d+)', text)] == list(range(1, 1601))
+
+
+def sleeper_in(room: str, port: int) -> socket.socket:
+    """Somebody who follows a room and does not read."""
+    sleeper = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    sleeper.sendall(f"GET /room/{room}/events HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+    assert sleeper.recv(12) == b"HTTP/1.1 200"
+    return sleeper
+
+
+def read_until(sleeper: socket.socket, end: bytes) -> bytes:
+    text = bytearray()
+    while end not in text[-10_000:]:
+        text += sleeper.recv(1 << 20)
+    return bytes(text)
+
+
+def memory_of(pid: int) -> int:
+    """Resident memory in MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024

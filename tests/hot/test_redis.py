@@ -303,3 +303,18 @@ async def test_without_the_server_a_cached_function_is_called(server: RedisServe
     server.kill()
     assert [await found_out(), await found_out()] == [7, 7]
     assert calls == [1, 1]
+
+
+async def test_a_process_that_was_busy_does_not_take_the_server_for_dead(server: RedisServer) -> None:
+    store = RedisHotStore(server.url, timeout=0.1)
+    await store.open()
+    loop = asyncio.get_running_loop()
+    for _ in range(5):
+        asked = asyncio.ensure_future(store.values.get("session:1", now=NOW))
+        await asyncio.sleep(0)
+        # The answer is there long before this process looks again, and so is the end of the time-out.
+        until = loop.time() + 0.3
+        while loop.time() < until:
+            pass
+        assert await asked is None
+    await store.close()

@@ -10,6 +10,7 @@ import hashlib
 import select
 from collections.abc import Sequence
 from importlib import resources
+from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,12 @@ PAUSE = 0.5
 """Seconds that calls fail at once after the server did not answer; then one of them tries."""
 
 CONNECTIONS = 16
+
+LATE = 0.02
+"""Seconds that a time-out comes late by if this process was busy with something else."""
+
+TICK = 0.001
+"""Seconds by which it is looked for that before the time-out comes: both are due then, and this is looked at first."""
 
 Argument = str | bytes | int
 
@@ -136,7 +143,7 @@ class RedisClient:
             self._paused_until = now + PAUSE
         connection = None
         try:
-            async with asyncio.timeout(self._timeout):
+            async with InTime(self._timeout):
                 connection = await self._pool.get_connection()
                 if not _is_quiet(connection):
                     await connection.disconnect(nowait=True)
@@ -169,6 +176,34 @@ class RedisClient:
                 raise
             await connection.send_command("EVAL", script.text, *command[2:])
             return await connection.read_response()
+
+
+class InTime:
+    """A time-out for the server alone: if this process was too busy to look, the server gets as long once more.
+
+    Args:
+        seconds: How long.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._due = self._loop.time() + seconds
+        self._timeout = asyncio.timeout_at(self._due)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+        self._look = self._loop.call_at(self._due - TICK, self._wait_on_if_late)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._look.cancel()
+        await self._timeout.__aexit__(kind, error, trace)
+
+    def _wait_on_if_late(self) -> None:
+        if self._loop.time() - self._due > LATE:
+            self._timeout.reschedule(self._loop.time() + self._seconds)
 
 
 def _is_quiet(connection: Any) -> bool:

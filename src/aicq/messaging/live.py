@@ -27,6 +27,9 @@ KEPT = 512
 CHUNK = 256
 """Entries that are read at once."""
 
+WOKEN_AT_ONCE = 64
+"""Followers of a room that are woken before others get their turn."""
+
 POLL = 5.0
 """Seconds between two looks at the ends of all followed rooms, for wake-ups that were lost."""
 
@@ -73,7 +76,8 @@ class Feed:
         """Actors who follow as members, and how often."""
         self.followers = 0
         self.idle = 0
-        self.moved = asyncio.Event()
+        self.waiting: dict[asyncio.Future[None], None] = {}
+        """Followers who have everything, each with what wakes them."""
         self.opened: asyncio.Task[None] | None = None
         self.is_open = False
         self.is_reading = False
@@ -93,19 +97,38 @@ class Feed:
         return list(self.events)[position + 1 - self.events[0].seq :][:CHUNK]
 
     def add(self, state: RoomState | None, events: list[Event]) -> None:
-        """Takes what was read and wakes all followers."""
+        """Takes what was read."""
         self.state = state
         for event in events:
             if self.events and self.events[-1].seq + 1 != event.seq:
                 self.events.clear()
             self.events.append(event)
             self.last = event.seq
-        self.wake()
 
-    def wake(self) -> None:
-        """Has all followers look again."""
-        moved, self.moved = self.moved, asyncio.Event()
-        moved.set()
+    async def wait(self) -> None:
+        """Waits until followers are woken. A cancelled call leaves nothing behind."""
+        woken = asyncio.get_running_loop().create_future()
+        self.waiting[woken] = None
+        try:
+            await woken
+        finally:
+            del self.waiting[woken]
+
+    async def wake(self) -> None:
+        """Has all followers look again, some at a time, so that others get their turn in between.
+
+        Rests afterwards for as long as that took: what comes meanwhile goes to each follower at once.
+        """
+        loop = asyncio.get_running_loop()
+        began, waiting = loop.time(), [*self.waiting]
+        for number, follower in enumerate(waiting, 1):
+            if not follower.done():
+                follower.set_result(None)
+            if number % WOKEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if len(waiting) >= WOKEN_AT_ONCE:
+            await asyncio.sleep(0)
+            await asyncio.sleep(loop.time() - began)
 
 
 class Follower:
@@ -141,7 +164,6 @@ class Follower:
             gaps, self._gaps = self._gaps, []
             return gaps
         while not self._live.is_ending:
-            moved = self._feed.moved
             events = self._feed.since(self.position)
             state = self._feed.state
             if events is None:
@@ -151,7 +173,7 @@ class Follower:
             self._access.check(state)
             if events:
                 return self._advance(events)
-            await moved.wait()
+            await self._feed.wait()
         raise Ended
 
     def _advance(self, events: list[Event]) -> list[Event | Gap]:
@@ -329,6 +351,7 @@ class Live:
                 state, events = found or (None, [])
                 feed.is_behind |= len(events) == CHUNK
                 feed.add(state, events)
+                await feed.wake()
         except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
             log.warning("feed cannot be read", error=type(error).__name__)
             asyncio.get_running_loop().call_later(POLL_ALONE, self._move, feed)
@@ -338,8 +361,8 @@ class Live:
     async def _end(self, drain: asyncio.Event) -> None:
         await drain.wait()
         self.is_ending = True
-        for feed in self._feeds.values():
-            feed.wake()
+        for feed in [*self._feeds.values()]:
+            await feed.wake()
 
     async def _poll(self) -> None:
         """Looks where the followed rooms end, and forgets feeds that nobody has followed for a while."""
