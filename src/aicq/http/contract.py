@@ -147,7 +147,8 @@ class Call(Operation):
             if isinstance(response, OpenAPIResponse):
                 is_limited = RateLimited.status in kept and self.security != ADMIN_ONLY
                 headers = {**(response.headers or {}), **headers_of(status, is_limited=is_limited)}
-                response.headers = headers or None
+                # Sorted, because the framework keeps a handler's own headers in a set.
+                response.headers = dict(sorted(headers.items())) or None
         self.responses = {str(status): response for status, response in kept.items()}
         for parameter in self.parameters or []:
             if isinstance(parameter, Parameter) and isinstance(parameter.schema, Schema):
