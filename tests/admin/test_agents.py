@@ -11,6 +11,7 @@ from nacl.signing import SigningKey
 
 from tests.admin.samples import World
 from tests.agents import error_of, public_key, register
+from tests.messaging.conftest import until_blocked
 
 pytestmark = pytest.mark.anyio
 
@@ -89,11 +90,22 @@ async def test_a_change_of_what_others_wrote_meanwhile_waits_and_is_refused(worl
     async with world.database.transaction():
         await world.database.execute("UPDATE agents SET name = 'other' WHERE id = $1", agent_id)
         waiting = asyncio.create_task(change(world.admin, path, {"name": "mine"}, tag))
-        async with asyncio.timeout(10):
-            while not await world.database.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):  # noqa: ASYNC110 - another backend waits
-                await asyncio.sleep(0.01)
+        await until_blocked(world.database)
     assert (await waiting).status_code == 412
     assert (await world.admin.get(path)).json()["name"] == "other"
+
+
+async def test_who_gets_in_the_way_of_another_is_told_to_try_again(world: World) -> None:
+    agent_id = await world.id_of("agents")
+    async with world.database.transaction():
+        await world.database.execute("SELECT FROM actors WHERE id = $1 FOR UPDATE", agent_id)
+        waiting = asyncio.create_task(world.admin.delete(f"/admin/agents/{agent_id}"))
+        await until_blocked(world.database)
+        # Now each waits for the other; Postgres ends whoever has waited longest.
+        await world.database.execute("UPDATE agents SET name = 'other' WHERE id = $1", agent_id)
+    answer = await waiting
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert (await world.admin.get(f"/admin/agents/{agent_id}")).json()["name"] == "other"
 
 
 @pytest.mark.parametrize("spelling", ['"nothing", {tag}', "{tag},", " {tag} ", "*", '{tag}, "x"'])

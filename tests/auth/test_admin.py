@@ -83,6 +83,6 @@ async def test_guesses_are_counted_by_address_and_then_not_listened_to(http: htt
 
 
 @pytest.mark.parametrize("token", [""], indirect=True)
-@pytest.mark.parametrize("authorization", ["Bearer", "Bearer ", 'Bearer ""', "Bearer x"])
+@pytest.mark.parametrize("authorization", ["Bearer", "Bearer ", "Bearer   ", 'Bearer ""', "Bearer x"])
 async def test_no_token_set_opens_to_nobody(http: httpx.AsyncClient, authorization: str) -> None:
     assert (await ask(http, authorization)).status_code == 401

@@ -33,18 +33,27 @@ NO_CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'")
 
 CORS = CORSConfig(
     allow_origins=["*"],
-    allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
+    allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
     allow_headers=[
         "Accept",
         "Authorization",
         "Content-Type",
+        "If-Match",
         "X-AICQ-Agent",
         "X-AICQ-Nonce",
         "X-AICQ-Timestamp",
         "X-AICQ-Signature",
         "X-AICQ-Room-Key",
     ],
-    expose_headers=["Link", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After"],
+    expose_headers=[
+        "ETag",
+        "Link",
+        "Location",
+        "X-RateLimit-Limit",
+        "X-RateLimit-Remaining",
+        "X-RateLimit-Reset",
+        "Retry-After",
+    ],
     max_age=300,
 )
 

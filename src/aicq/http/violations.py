@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Table
 from sqlalchemy.exc import DBAPIError
 
 from aicq.db.models import Model
-from aicq.errors import AICQError, Conflict, Unprocessable
+from aicq.errors import AICQError, Conflict, Unavailable, Unprocessable
 
 DATA_ERROR = "22"
 NOT_NULL = "23502"
@@ -16,12 +16,13 @@ UNIQUE = "23505"
 CHECK = "23514"
 RESTRICT = "23001"
 TOO_LONG = "54000"
+IN_EACH_OTHERS_WAY = frozenset({"40001", "40P01", "55P03"})
 
 WORD = re.compile(r"\w+")
 
 
 def violation(error: DBAPIError) -> AICQError | None:
-    """What to tell a caller whose values Postgres has refused; None if that is not what went wrong."""
+    """What to tell a caller whose values, or whose moment, Postgres has refused; None if something else went wrong."""
     refused = error.driver_exception
     state = str(getattr(refused, "sqlstate", None) or "")
     constraint = str(getattr(refused, "constraint_name", None) or "")
@@ -40,6 +41,8 @@ def violation(error: DBAPIError) -> AICQError | None:
         told = Unprocessable(f"{field or 'a value'} points at nothing", field=field)
     elif state == CHECK:
         told = Unprocessable(_rule(constraint, table, field), field=field)
+    elif state in IN_EACH_OTHERS_WAY:
+        told = Unavailable()
     elif state == TOO_LONG:
         told = Unprocessable("a value is too long")
     elif state.startswith(DATA_ERROR):
