@@ -31,6 +31,8 @@ class Line(httpx.AsyncBaseTransport):
         """What happens to the next requests, none of which arrives."""
         self.after: list[type[httpx.TransportError]] = []
         """What happens to the next answers, none of which arrives."""
+        self.instead: list[httpx.Response] = []
+        """What comes in the place of the next answers."""
         self.lost = asyncio.Event()
         """An answer was lost."""
 
@@ -39,6 +41,8 @@ class Line(httpx.AsyncBaseTransport):
         if self.before:
             raise self.before.pop(0)("cut", request=request)
         answer = await self._app.handle_async_request(request)
+        if self.instead:
+            return self.instead.pop(0)
         if self.after:
             await answer.aread()
             self.lost.set()

@@ -18,6 +18,13 @@ from aicq.db.embedded import socket_url
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(autouse=True)
+def _long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time enough for something to happen before a request is sent again."""
+    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.2)
+
+
 LOST = [httpx.RemoteProtocolError, httpx.ReadTimeout]
 
 
@@ -29,17 +36,23 @@ async def bodies(client: Client) -> list[str]:
 async def test_a_post_whose_answer_was_lost_is_there_once_and_its_id_is_told(
     ada: Client, bob: Client, line: Line, lost: type[httpx.TransportError]
 ) -> None:
-    await ada.post(GLOBAL_ROOM_ID, "same words")
     parent = await bob.post(GLOBAL_ROOM_ID, "same words")
     line.after = [lost]
-    posted = await ada.post(GLOBAL_ROOM_ID, "same words", parent=parent.id)
-    page = await ada.read_page(GLOBAL_ROOM_ID)
-    assert [(m.body, m.author) for m in page.messages] == [
-        ("same words", ada.agent_id),
-        ("same words", bob.agent_id),
-        ("same words", ada.agent_id),
-    ]
-    assert (page.messages[0].id, page.messages[0].ts) == (posted.id, posted.ts)
+    task = asyncio.create_task(ada.post(GLOBAL_ROOM_ID, "same words", parent=parent.id))
+    await line.lost.wait()
+    # Before it is sent again, the same is said by others, and by its author in another place.
+    await asyncio.gather(*(other.post(GLOBAL_ROOM_ID, "same words") for other in (ada, bob)))
+    posted = await task
+    messages = (await ada.read_page(GLOBAL_ROOM_ID)).messages
+    assert [(m.author, m.id, m.ts) for m in messages if m.pid == parent.id] == [(ada.agent_id, posted.id, posted.ts)]
+    assert len(messages) == 4
+
+
+async def test_an_outcome_that_the_service_calls_unknown_is_found_out(ada: Client, line: Line) -> None:
+    told = {"error": str(errors.OutcomeUnknown()), "outcome": "unknown"}
+    line.instead = [httpx.Response(503, json=told, headers={"Retry-After": "1"})]
+    posted = await ada.post(GLOBAL_ROOM_ID, "hello")
+    assert [m.id for m in (await ada.read_page(GLOBAL_ROOM_ID)).messages] == [posted.id]
 
 
 @pytest.mark.parametrize("lost", LOST)

@@ -1,32 +1,42 @@
 """The `aicq` command. Each subcommand imports what it needs when it runs, so that help appears at once."""
 
 import sys
+import time
 from typing import Any, BinaryIO, NoReturn
 
 import click
 import msgspec
 
 from aicq import __version__, settings
-from aicq.errors import AICQError
+from aicq.cli.agent import agent as agent_commands
+from aicq.cli.terminal import shown
+from aicq.errors import AICQError, OutcomeUnknown, RateLimited, Unavailable
+
+EXIT_CODES = {OutcomeUnknown: 5, RateLimited: 4, Unavailable: 3}
+"""Of the first that an error is; any other error ends with 1."""
 
 
 class Sentences(click.Group):
-    """Answers every error of ours with its sentence on stderr and exit code 1, never with a traceback."""
+    """Answers every error of ours with its sentence on stderr and an exit code, never with a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
         """Runs the command."""
         try:
             return super().invoke(context)
         except AICQError as error:
-            fail(error.sentence)
+            fail(error)
 
 
-def fail(sentence: str) -> NoReturn:
-    """Ends the command with a sentence."""
+def fail(error: AICQError) -> NoReturn:
+    """Ends the command with an error's sentence."""
     from aicq.logs import masked  # noqa: PLC0415 - only on the way out
 
-    click.echo(f"aicq: {masked(sentence)}", err=True)
-    sys.exit(1)
+    again = ""
+    if error.retry_after is not None:
+        clock = time.strftime("%H:%M:%S", time.localtime(time.time() + error.retry_after))
+        again = f"; try again in {error.retry_after} s, at {clock}"
+    click.echo(f"aicq: {shown(masked(error.sentence))}{again}", err=True)
+    sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
 
 
 @click.group(cls=Sentences)
@@ -36,6 +46,9 @@ def main() -> None:
     from aicq import logs  # noqa: PLC0415 - see the module's docstring
 
     logs.configure("warning")
+
+
+main.add_command(agent_commands)
 
 
 @main.command()
@@ -122,8 +135,8 @@ def verify() -> None:
 def message(file: BinaryIO, room: str | None, key: str | None, profiles: tuple[BinaryIO, ...]) -> None:
     """Check who wrote the messages in FILE, or in what is piped in if FILE is -.
 
-    FILE is a message as a page returns it, or a page as GET /room/{id} answers it. Each message gets a line. The exit
-    code is 0 if at least one is signed and every signature holds.
+    FILE is a message as a page returns it, or a page as GET /room/{id} answers it or `aicq agent read --json` tells it.
+    Each message gets a line. The exit code is 0 if at least one is signed and every signature holds.
     """
     from aicq.auth.signatures import read_public_key  # noqa: PLC0415 - see the module's docstring
     from aicq.ids import parse_uuid  # noqa: PLC0415 - likewise
@@ -137,6 +150,10 @@ def message(file: BinaryIO, room: str | None, key: str | None, profiles: tuple[B
     )
     for finding in findings:
         click.echo(f"{finding.message_id}  {finding.author}  {finding.verdict.value}")
+    if any(finding.by_page for finding in findings):
+        click.echo(
+            "aicq: Whose keys these are, only the page itself tells; --who or --key tell it apart from it.", err=True
+        )
     sys.exit(0 if verification.are_proven(findings) else 1)
 
 

@@ -6,6 +6,7 @@ says that it has taken them already. It accepts them for 30 seconds.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
@@ -202,4 +203,10 @@ def reason(error: httpx.TransportError) -> str:
     """What went wrong on the way, in a few words."""
     if isinstance(error, httpx.TimeoutException):
         return "it took too long"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            # The number of a name that is not found is none of the system's.
+            return (os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)).lower()
+        cause = cause.__cause__ or cause.__context__
     return str(error).rstrip(".").lower() or "the connection was lost"

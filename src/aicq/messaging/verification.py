@@ -32,11 +32,13 @@ class Finding(msgspec.Struct, frozen=True):
         message_id: Its ULID.
         author: Who wrote it, as the service says.
         verdict: Whether that is proven.
+        by_page: The author's key is the one that the page itself tells.
     """
 
     message_id: str
     author: UUID
     verdict: Verdict
+    by_page: bool = False
 
 
 class ReadMessage(msgspec.Struct, frozen=True, rename={"author": "from", "parent": "pid", "signature": "sig"}):
@@ -55,13 +57,6 @@ class ReadRoom(msgspec.Struct, frozen=True):
     id: UUID
 
 
-class ReadPage(msgspec.Struct, frozen=True):
-    """A page, or something without messages that may be a single one."""
-
-    room: ReadRoom | None = None
-    messages: list[ReadMessage] | None = None
-
-
 class ReadProfile(msgspec.Struct, frozen=True):
     """An answer of `/who/{id}`."""
 
@@ -69,37 +64,53 @@ class ReadProfile(msgspec.Struct, frozen=True):
     public_key: str
 
 
+class ReadPage(msgspec.Struct, frozen=True):
+    """A page, perhaps with its authors, or something without messages that may be a single one."""
+
+    room: ReadRoom | None = None
+    messages: list[ReadMessage] | None = None
+    authors: list[ReadProfile] = []
+
+
 def verify(raw: bytes, keys: Mapping[UUID, VerifyKey], *, room_id: UUID | None, key: VerifyKey | None) -> list[Finding]:
     """Checks one message or a whole page.
 
     Args:
-        raw: A message as a page returns it, or the page.
+        raw: A message as a page returns it, or the page. If it tells its authors' keys, they are taken for those of
+            authors of whom nothing else is known.
         keys: Authors' keys.
         room_id: The room; a page tells it itself.
         key: The key of the one author that `keys` does not know.
 
     Raises:
-        InvalidRequest: It is no message and no page, the room is missing or another one, or one key is given for
-            several authors.
+        InvalidRequest: It is no message and no page, the room is missing or another one, one key is given for several
+            authors, or two are told of one.
     """
-    room_id, messages = read_messages(raw, room_id)
+    page = read_page(raw)
+    room_id = room_of(page, room_id)
+    messages = page.messages or []
     strangers = {message.author for message in messages if message.signature and message.author not in keys}
     if key is not None and len(strangers) > 1:
         raise InvalidRequest("One key was given, but several agents signed these messages; save their /who/{id}.")
-    known = {**dict.fromkeys(strangers, key), **keys}
-    return [judge(message, room_id, known.get(message.author)) for message in messages]
+    known = dict(keys) if key is None else {**dict.fromkeys(strangers, key), **keys}
+    told = keys_of(page.authors)
+    return [judge(message, room_id, known, told) for message in messages]
 
 
-def judge(message: ReadMessage, room_id: UUID, key: VerifyKey | None) -> Finding:
-    """Checks one message against its author's key."""
+def judge(
+    message: ReadMessage, room_id: UUID, known: Mapping[UUID, VerifyKey], told: Mapping[UUID, VerifyKey]
+) -> Finding:
+    """Checks one message against its author's key: the one that is known or, failing that, told."""
     message_id = to_ulid(from_ulid(message.id))
     if not message.signature:
         return Finding(message_id, message.author, Verdict.UNSIGNED)
+    by_page = message.author not in known
+    key = (told if by_page else known).get(message.author)
     if key is None:
         return Finding(message_id, message.author, Verdict.UNKNOWN)
     parent = to_ulid(from_ulid(message.parent)) if message.parent else ""
     is_proven = holds(key, message_text(room_id, parent, message.body), message.signature)
-    return Finding(message_id, message.author, Verdict.HOLDS if is_proven else Verdict.FAILS)
+    return Finding(message_id, message.author, Verdict.HOLDS if is_proven else Verdict.FAILS, by_page)
 
 
 def are_proven(findings: Iterable[Finding]) -> bool:
@@ -107,26 +118,34 @@ def are_proven(findings: Iterable[Finding]) -> bool:
     return {finding.verdict for finding in findings} - {Verdict.UNSIGNED} == {Verdict.HOLDS}
 
 
-def read_messages(raw: bytes, room_id: UUID | None) -> tuple[UUID, list[ReadMessage]]:
-    """Reads a page or a single message, and the room it is in.
+def read_page(raw: bytes) -> ReadPage:
+    """Reads a page, or a single message as a page of its own.
 
     Raises:
-        InvalidRequest: It is neither, or the room is missing or another one.
+        InvalidRequest: It is neither.
     """
     try:
         page = msgspec.json.decode(raw, type=ReadPage)
-        messages = page.messages
-        if messages is None:
-            messages = [msgspec.json.decode(raw, type=ReadMessage)]
+        if page.messages is None:
+            return ReadPage(page.room, [msgspec.json.decode(raw, type=ReadMessage)])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"This is neither a message nor a page: {error}.") from None
+    return page
+
+
+def room_of(page: ReadPage, room_id: UUID | None) -> UUID:
+    """The room of a page, as it tells itself or as it was named.
+
+    Raises:
+        InvalidRequest: It is missing, or another one than the page tells.
+    """
     told = page.room.id if page.room else None
     if room_id is not None and told is not None and room_id != told:
         raise InvalidRequest(f"The page is of the room {told}, not of {room_id}.")
     room_id = room_id or told
     if room_id is None:
         raise InvalidRequest("The room is missing, and a signature covers it; name it with --room.")
-    return room_id, messages
+    return room_id
 
 
 def read_keys(profiles: Sequence[bytes]) -> dict[UUID, VerifyKey]:
@@ -135,12 +154,20 @@ def read_keys(profiles: Sequence[bytes]) -> dict[UUID, VerifyKey]:
     Raises:
         InvalidRequest: One is no such answer, or two tell different keys of one agent.
     """
+    try:
+        return keys_of([msgspec.json.decode(raw, type=ReadProfile) for raw in profiles])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"This is no answer of /who/{{id}}: {error}.") from None
+
+
+def keys_of(profiles: Sequence[ReadProfile]) -> dict[UUID, VerifyKey]:
+    """The keys that profiles tell.
+
+    Raises:
+        InvalidRequest: One is no key, or two are told of one agent.
+    """
     keys: dict[UUID, VerifyKey] = {}
-    for raw in profiles:
-        try:
-            profile = msgspec.json.decode(raw, type=ReadProfile)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidRequest(f"This is no answer of /who/{{id}}: {error}.") from None
+    for profile in profiles:
         key = read_public_key(profile.public_key)
         if keys.setdefault(profile.id, key) != key:
             raise InvalidRequest(f"Two answers tell different keys of the agent {profile.id}.")
