@@ -18,6 +18,7 @@ import structlog
 from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable
 from aicq.hot.base import HOT_WINDOW, Change, HotStore, HotStoreStale, PageQuery, Run
+from aicq.hot.metrics import EPOCHS, REFILLED
 
 log = structlog.get_logger("aicq.hot")
 
@@ -171,6 +172,7 @@ class Keeper:
                 epoch,
             )
             self.complete = False
+            EPOCHS.inc()
             await self._hot.begin(epoch)
             self._hot.epoch = epoch
 
@@ -219,6 +221,7 @@ class Keeper:
             if chunk.run is None:
                 return True
             before, held = held, (await self._hot.messages.append([chunk.run], now=now_ms()))[0]
+            REFILLED.inc(max(0, held - before))
             if held <= before or len(chunk.run.entries) < CHUNK:
                 return True
             chunks = chunks and chunks - 1
@@ -242,6 +245,7 @@ class Keeper:
             if chunk.run is None:
                 return True
             if await self._hot.messages.prepend(chunk.run, now=now_ms()):
+                REFILLED.inc(len(chunk.run.entries))
                 # An edit or a delete that was committed since the chunk was read found nothing to change in the store.
                 changes = await self._log.changes(room_id, above=chunk.as_of)
                 if changes:

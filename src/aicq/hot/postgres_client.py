@@ -1,11 +1,13 @@
 """How the Postgres hot store speaks with its server: named queries, time-outs, one error for every failure."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from aicq.errors import HotStoreUnavailable
+from aicq.hot.metrics import UNANSWERED, timer
 from aicq.hot.queries import load
 
 if TYPE_CHECKING:
@@ -62,7 +64,9 @@ class Database:
         async def fetch(connection: "Connection") -> list[asyncpg.Record]:
             return await connection.fetch(QUERIES[name], *args, timeout=seconds)
 
+        began = time.perf_counter()
         rows: list[asyncpg.Record] = await self._call(fetch, seconds)
+        timer("postgres", name).observe(time.perf_counter() - began)
         return rows
 
     async def value(self, name: str, *args: object, seconds: float = CALL_TIMEOUT) -> Any:
@@ -87,10 +91,12 @@ class Database:
                 return await self._once(run, seconds)
             except asyncpg.TransactionRollbackError as error:
                 if attempt == ATTEMPTS:
+                    UNANSWERED.labels("postgres").inc()
                     raise HotStoreUnavailable from error
             except asyncpg.DataError:
                 raise
             except FAILURES as error:
+                UNANSWERED.labels("postgres").inc()
                 raise HotStoreUnavailable from error
         raise AssertionError
 

@@ -8,6 +8,7 @@ closed while it was idle is opened anew before it is used, and a script that the
 import asyncio
 import hashlib
 import select
+import time
 from collections.abc import Sequence
 from importlib import resources
 from types import TracebackType
@@ -22,6 +23,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.hot import keys
 from aicq.hot.base import HotStoreStale
+from aicq.hot.metrics import UNANSWERED, timer
 
 PAUSE = 0.5
 """Seconds that calls fail at once after the server did not answer; then one of them tries."""
@@ -42,6 +44,7 @@ class Script:
 
     def __init__(self, *files: str) -> None:
         package = resources.files("aicq.hot")
+        self.name = files[-1]
         self.text = b"\n".join(package.joinpath(f"{file}.lua").read_bytes() for file in files)
         # Redis knows scripts by this digest; nothing is secured by it.
         self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
@@ -141,7 +144,7 @@ class RedisClient:
         if self._paused_until:
             # The pause is over: this call tries, and while it does, the others go on failing at once.
             self._paused_until = now + PAUSE
-        connection = None
+        connection, began = None, time.perf_counter()
         try:
             async with InTime(self._timeout):
                 connection = await self._pool.get_connection()
@@ -150,9 +153,11 @@ class RedisClient:
                     await connection.connect()
                 reply = await self._exchange(connection, command, script, epoch)
         except ResponseError as error:
+            UNANSWERED.labels("redis").inc()
             self._paused_until = 0.0
             raise HotStoreUnavailable from error
         except (TimeoutError, RedisError, OSError) as error:
+            UNANSWERED.labels("redis").inc()
             if connection is None or isinstance(error, TimeoutError):
                 self._paused_until = asyncio.get_running_loop().time() + PAUSE
             raise HotStoreUnavailable from error
@@ -160,6 +165,7 @@ class RedisClient:
             if connection is not None:
                 await self._pool.release(connection)
         self._paused_until = 0.0
+        timer("redis", script.name if script else str(command[0]).lower()).observe(time.perf_counter() - began)
         return reply
 
     async def _exchange(

@@ -14,7 +14,7 @@ from aicq.errors import Blocked, HotStoreUnavailable, RateLimited, UnsupportedMe
 from aicq.hot.base import Charge, HotStore, Quota, Verdict
 from aicq.http.address import Addresses, subject_of
 from aicq.http.blocks import Blocks
-from aicq.http.metrics import BLOCKED, LIMITED
+from aicq.http.metrics import BLOCKED, DECIDED, LIMITED
 from aicq.origin import ActedAs, Origin
 from aicq.settings import DEFAULT_RATES, Rate, Settings
 
@@ -163,7 +163,11 @@ class Admission:
         raise RateLimited(sentence, retry_after=_seconds(wait))
 
     async def _take_all(self, charges: list[Charge]) -> list[Verdict]:
-        return await self._hot.limits.take(charges, now=now_ms())
+        verdicts = await self._hot.limits.take(charges, now=now_ms())
+        allowed = sum(verdict.allowed for verdict in verdicts)
+        DECIDED.labels("allowed").inc(allowed)
+        DECIDED.labels("refused").inc(len(verdicts) - allowed)
+        return verdicts
 
 
 class Attempts:

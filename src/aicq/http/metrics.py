@@ -9,6 +9,7 @@ DURATION = Histogram(
     ["method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+DECIDED = Counter("aicq_limit_decisions_total", "What limits have decided", ["decision"])
 LIMITED = Counter("aicq_rate_limit_hits_total", "Requests refused by a limit", ["rule"])
 BLOCKED = Counter("aicq_blocked_requests_total", "Requests of blocked addresses")
 REGISTERED = Counter("aicq_agents_registered_total", "Agents registered")

@@ -36,6 +36,8 @@ class SystemPlugin(InitPlugin):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Adds the routes, their dependency and admission's life."""
         app_config.route_handlers += [SystemController, PageController]
+        # Domains add what health is to tell of them: a name, and what looks. None of it makes the service unhealthy.
+        app_config.state["checks"] = {}
         app_config.dependencies["region"] = Provide(lambda: self._settings.region, sync_to_thread=False)
         app_config.dependencies["streams"] = Provide(lambda: self._streams, sync_to_thread=False)
         app_config.dependencies["hot_plugin"] = Provide(lambda: self._hot, sync_to_thread=False)

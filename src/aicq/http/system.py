@@ -6,10 +6,10 @@ import socket
 import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
-from litestar import Controller, Response, get
+from litestar import Controller, Request, Response, get
 from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -68,10 +68,12 @@ class SystemController(Controller):
         database: NamedDependency[Database],
         hot_plugin: NamedDependency[HotStorePlugin],
         region: NamedDependency[str],
+        request: Request[Any, Any, Any],
     ) -> Response[Health]:
         """Tells how each part is: 200 while everything needed works, 503 otherwise."""
         postgres, hot = await asyncio.gather(timed(ping(database)), timed(ask_hot_store(hot_plugin)))
         report = judge(postgres, hot, hot_plugin, region)
+        report.checks |= {name: look() for name, look in request.app.state["checks"].items()}
         return Response(report, status_code=200 if report.status == "healthy" else 503)
 
     @get("/health/live", operation_id="GetLiveness")

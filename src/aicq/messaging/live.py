@@ -15,9 +15,12 @@ from uuid import UUID
 
 import structlog
 
+from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable, NotFound, Unavailable
 from aicq.hot.base import Bus, Listener
+from aicq.ids import from_ulid, milliseconds
 from aicq.messaging.events import Event, Events, Gap, RoomState
+from aicq.messaging.metrics import DELAY, FOLLOWERS, LISTENING
 
 log = structlog.get_logger("aicq.live")
 
@@ -206,11 +209,6 @@ class Live:
         """Whether wake-ups are heard; if not, followers get entries later, but get them."""
         return self._listener is not None
 
-    @property
-    def followers(self) -> int:
-        """How many follow rooms in this process."""
-        return sum(feed.followers for feed in self._feeds.values())
-
     @asynccontextmanager
     async def running(self, drain: asyncio.Event) -> AsyncIterator[None]:
         """Listens and looks while the context is open; followers are let go when `drain` is set."""
@@ -245,6 +243,7 @@ class Live:
             feed = self._feeds[room_id] = Feed(room_id)
             feed.opened = self._begin(self._open(feed))
         feed.followers += 1
+        FOLLOWERS.inc()
         if access.actor_id is not None:
             feed.members[access.actor_id] = feed.members.get(access.actor_id, 0) + 1
         try:
@@ -257,6 +256,7 @@ class Live:
             yield Follower(self, feed, access, after=after, position=last if after is None else min(after, last))
         finally:
             feed.followers -= 1
+            FOLLOWERS.dec()
             if access.actor_id is not None:
                 feed.members[access.actor_id] -= 1
                 if not feed.members[access.actor_id]:
@@ -302,6 +302,7 @@ class Live:
             try:
                 async with self._bus.listen([str(room_id) for room_id in self._topics]) as listener:
                     self._listener = listener
+                    LISTENING.set(1)
                     await listener.add([str(room_id) for room_id in self._topics])
                     self._move_all()
                     async for wake in listener:
@@ -313,6 +314,7 @@ class Live:
                 await asyncio.sleep(POLL_ALONE)
             finally:
                 self._listener = None
+                LISTENING.set(0)
 
     def _wake(self, topic: str | None) -> None:
         if topic is None:
@@ -351,6 +353,8 @@ class Live:
                 state, events = found or (None, [])
                 feed.is_behind |= len(events) == CHUNK
                 feed.add(state, events)
+                if events:
+                    DELAY.observe((now_ms() - milliseconds(from_ulid(events[-1].id))) / 1000)
                 await feed.wake()
         except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
             log.warning("feed cannot be read", error=type(error).__name__)

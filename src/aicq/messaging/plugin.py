@@ -12,6 +12,7 @@ from aicq.auth.nonces import forgetting_nonces
 from aicq.auth.requests import Directory
 from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
+from aicq.http.system import Check
 from aicq.messaging.admin import RoomMembers
 from aicq.messaging.admin import Rooms as RoomResource
 from aicq.messaging.controllers.messages import MessageController
@@ -58,6 +59,7 @@ class MessagingPlugin(InitPlugin):
             MessageController,
         ]
         app_config.lifespan.append(self._lifespan)
+        app_config.state["checks"]["live"] = self._check_live
         app_config.dependencies |= {
             "keys": Provide(lambda: self._keys, sync_to_thread=False),
             "reader": Provide(lambda: self._reader, sync_to_thread=False),
@@ -71,6 +73,11 @@ class MessagingPlugin(InitPlugin):
 
     async def _hash_key(self, key: str) -> str:
         return await self._keys.hash(key)
+
+    def _check_live(self) -> Check:
+        if self._live.is_listening:
+            return Check("pass")
+        return Check("warn", message="hears no wake-ups; those who follow rooms get entries half a second late")
 
     @asynccontextmanager
     async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:
