@@ -38,7 +38,7 @@ CREATE INDEX ix_audit_logs_actor_id_seq ON audit_logs (actor_id, seq) WHERE acto
 CREATE INDEX ix_audit_logs_action_seq ON audit_logs (action, seq);
 -- /admin/audit_logs: what was done to a thing, or to all things of a table.
 CREATE INDEX ix_audit_logs_resource_type_resource_id_seq ON audit_logs (resource_type, resource_id, seq);
--- What was done in a period.
+-- /admin/audit_logs: what was done in a period.
 CREATE INDEX ix_audit_logs_created_at ON audit_logs (created_at);
 
 CREATE FUNCTION refuse_to_rewrite() RETURNS trigger LANGUAGE plpgsql AS $$

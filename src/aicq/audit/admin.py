@@ -8,5 +8,6 @@ RESOURCES = [
         AuditLog,
         hidden=("xid", "is_immutable"),
         filters=("action", "acted_as", "actor_id", "resource_type", "resource_id", "request_id"),
+        period="created_at",
     )
 ]

@@ -25,7 +25,7 @@ class AuditLog(Model):
         Index("ix_audit_logs_action_seq", "action", "seq"),
         # /admin/audit_logs: what was done to a thing, or to all things of a table.
         Index("ix_audit_logs_resource_type_resource_id_seq", "resource_type", "resource_id", "seq"),
-        # What was done in a period.
+        # /admin/audit_logs: what was done in a period.
         Index("ix_audit_logs_created_at", "created_at"),
     )
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -28,12 +29,14 @@ from aicq.http.admission import Gate, origin_of
 from aicq.http.contract import ADMIN_ONLY, ADMITTED, WITH_BODY, Call, problems
 from aicq.http.resources.bodies import checked
 from aicq.http.resources.fields import stored
-from aicq.http.resources.resource import Resource, Row
+from aicq.http.resources.resource import Resource, Row, Wanted
 from aicq.http.resources.services import Recorder, Rows
 from aicq.origin import Origin
 
 REQUEST_BYTES = 1_048_576
 """The most bytes of a request's body under `/admin`."""
+
+PERIOD = {"since": "Only what is of this time or later.", "until": "Only what is of an earlier time."}
 
 MOST = 200
 USUAL = 50
@@ -104,13 +107,15 @@ class Calls:
             _refuse_unknown(request, {"limit", "cursor", *asked})
             # Read again, because the framework looks at no bounds and takes `null` for not there.
             given = {name: request.query_params[name] for name in asked if name in request.query_params}
-            found = await resource.page(
-                db_session,
+            times = {name: self._time(name, given.pop(name)) for name in PERIOD if name in given}
+            wanted = Wanted(
+                limit=limit + 1,
                 prefix=stored("q", given.pop("q", ""), str, InvalidRequest),
                 filters={name: resource.fields[name].parse(text, InvalidRequest) for name, text in given.items()},
                 after=None if cursor is None else resource.read_cursor(cursor),
-                limit=limit + 1,
+                **times,
             )
+            found = await resource.page(db_session, wanted)
             following = resource.write_cursor(found[limit - 1]) if len(found) > limit else None
             return _answer(resource.page_type([resource.show(row) for row in found[:limit]], following))
 
@@ -138,7 +143,14 @@ class Calls:
         if self._resource.search:
             told = f"Only those whose {' or '.join(self._resource.search)} begins with this, in any case."
             asked["q"] = (Annotated[str | None, QueryParameter(description=told)], None)
+        for name, told in PERIOD.items() if self._resource.period else ():
+            asked[name] = (Annotated[datetime | None, QueryParameter(description=told)], None)
         return asked
+
+    def _time(self, name: str, text: str) -> datetime:
+        field = self._resource.fields[str(self._resource.period)]
+        moment: datetime = msgspec.structs.replace(field, name=name).parse(text, InvalidRequest)
+        return moment
 
     def _get(self) -> HTTPRouteHandler:
         resource = self._resource

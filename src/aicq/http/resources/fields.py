@@ -121,7 +121,8 @@ def fields_of(model: type[Model]) -> dict[str, Field]:
         (column,) = attribute.columns
         assert isinstance(column, Column)  # noqa: S101 - models declare columns only
         hint = _without_none(get_args(hints[attribute.key])[0])
-        found[column.name] = _field(column, hint, bounds.get(column.name, {}))
+        name = str(column.name)  # SQLAlchemy's names may be more than texts
+        found[name] = _field(name, column, hint, bounds.get(name, {}))
     return found
 
 
@@ -157,7 +158,7 @@ def _optional(field: Field) -> Any:
     return field.written | None | UnsetType if field.nullable else field.written | UnsetType
 
 
-def _field(column: Column[Any], hint: Any, bounds: Bounds) -> Field:
+def _field(name: str, column: Column[Any], hint: Any, bounds: Bounds) -> Field:
     show: Convert = _same
     read: Convert = _same
     match column.type:
@@ -177,8 +178,8 @@ def _field(column: Column[Any], hint: Any, bounds: Bounds) -> Field:
             bounds = {"tz": True}
             read = _read_time
     return Field(
-        name=column.name,
-        shown=_bounded(hint, {name: bound for name, bound in bounds.items() if name == "choices"}, column.doc),
+        name=name,
+        shown=_bounded(hint, {kind: bound for kind, bound in bounds.items() if kind == "choices"}, column.doc),
         written=_bounded(hint, bounds, column.doc),
         nullable=bool(column.nullable),
         required=not column.nullable and column.server_default is None and column.default is None,

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -58,6 +59,26 @@ class Secret(msgspec.Struct, frozen=True):
     told: str
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """Which rows of a list are wanted.
+
+    Args:
+        limit: The most rows.
+        filters: Values that columns must have.
+        prefix: What the text that is searched must begin with.
+        since: The earliest time of the resource's period.
+        until: Its end, exclusive.
+        after: The key of the row that the page before has ended with.
+    """
+
+    limit: int
+    filters: Mapping[str, Any]
+    prefix: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    after: Key | None = None
+
+
 class Resource:
     """A table under `/admin`. A subclass overrides what is more than the writing of a row.
 
@@ -70,6 +91,7 @@ class Resource:
         secrets: What can be set and is never shown, by the name it is written under.
         filters: The columns that a list can be asked for by their value.
         search: The columns of text of which `q` may be the beginning, whatever its case.
+        period: The column of a time that `since` and `until` are about.
     """
 
     def __init__(
@@ -83,6 +105,7 @@ class Resource:
         secrets: Mapping[str, Secret] | None = None,
         filters: Sequence[str] = (),
         search: Sequence[str] = (),
+        period: str | None = None,
     ) -> None:
         self.model = model
         self.table = cast("Table", model.__table__)
@@ -96,8 +119,9 @@ class Resource:
         self.secrets = dict(secrets or {})
         self.can_delete = delete
         self.search = tuple(search)
+        self.period = period
         self.fields = fields_of(model)
-        self.key = [column.name for column in self.table.primary_key.columns]
+        self.key = [str(column.name) for column in self.table.primary_key.columns]
         self.filters = tuple(filters)
         kept_away = {*hidden, *(secret.column for secret in self.secrets.values())}
         self.shown = [field for name, field in self.fields.items() if name not in kept_away]
@@ -138,19 +162,23 @@ class Resource:
         """Deletes a row, which is locked."""
         await session.execute(delete(self.table).where(self._is(self.key_of(row))))
 
-    async def page(
-        self, session: AsyncSession, *, filters: Row, prefix: str, after: Key | None, limit: int
-    ) -> Sequence[Row]:
+    async def page(self, session: AsyncSession, wanted: Wanted) -> Sequence[Row]:
         """The rows that follow a key, the newest first, in one statement."""
+        columns = self.table.columns
         statement = select(*self._columns).order_by(*(column.desc() for column in self._key_columns()))
-        for name, value in filters.items():
-            statement = statement.where(self.table.columns[name] == value)
-        if prefix:
-            begins = [self.table.columns[name].istartswith(prefix, autoescape=True) for name in self.search]
+        for name, value in wanted.filters.items():
+            statement = statement.where(columns[name] == value)
+        if wanted.prefix:
+            begins = [columns[name].istartswith(wanted.prefix, autoescape=True) for name in self.search]
             statement = statement.where(or_(*begins))
-        if after is not None:
-            statement = statement.where(self._precedes(after))
-        return cast("Sequence[Row]", (await session.execute(statement.limit(limit))).mappings().all())
+        if self.period is not None and wanted.since is not None:
+            statement = statement.where(columns[self.period] >= wanted.since)
+        if self.period is not None and wanted.until is not None:
+            statement = statement.where(columns[self.period] < wanted.until)
+        if wanted.after is not None:
+            statement = statement.where(self._precedes(wanted.after))
+        found = await session.execute(statement.limit(wanted.limit))
+        return cast("Sequence[Row]", found.mappings().all())
 
     async def find(self, session: AsyncSession, key: Key, *, locked: bool = False) -> Row | None:
         """The row of a key; locked against changes by others if it is about to change."""
