@@ -168,6 +168,10 @@ class Databases:
         """Makes a migrated, empty database and returns its name."""
         return await self._make(f"TEMPLATE {self._template}")
 
+    async def make_empty(self) -> str:
+        """Makes a database with nothing in it and returns its name."""
+        return await self._make("")
+
     async def drop(self, name: str) -> None:
         """Drops a database, whoever is connected to it."""
         await self._execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -14,6 +14,7 @@ from aicq.db.migrate import known
 from aicq.db.reach import Server, connections_needed, examine, find_problem, reach
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.hot.base import HOT_WINDOW, STUB_AT, HotStore, HotStoreStale, PageQuery
+from aicq.hot.keeper import ROW
 from aicq.hot.postgres import PostgresHotStore
 from aicq.hot.redis import RedisHotStore
 from aicq.hot.redis_client import RedisClient
@@ -147,9 +148,12 @@ async def look_at_redis(redis_url: str, *, demanded: bool) -> list[Finding]:
 async def _look_at_drift(pool: "asyncpg.Pool[asyncpg.Record]", hot: HotStore) -> Finding:
     row = None
     with suppress(asyncpg.UndefinedTableError):
-        row = await pool.fetchrow("SELECT active, epoch, complete FROM hot_store")
+        row = await pool.fetchrow(ROW)
     if row is None or row["active"] != hot.kind:
         return Finding("ok", "drift", f"{hot.kind} was not the hot store before; it is filled when AICQ serves")
+    if not row["is_ours"]:
+        told = "the database was restored, or another server took over; the hot store is filled anew when AICQ serves"
+        return Finding("warn", "drift", told)
     hot.epoch = row["epoch"]
     try:
         drift = await hot_drift(History(pool), hot, now=now_ms())

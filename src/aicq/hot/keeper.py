@@ -1,8 +1,9 @@
 """The keeper: sees to it that the hot store belongs to the current epoch and holds what the log says.
 
-The row `hot_store` in Postgres says which store is active and in which epoch. A store that lost its mark, or bears
-another epoch's, gets a new one: it is emptied, marked, and filled from the log, newest first. All of it happens under
-one advisory lock, so of many workers one does the work and the others find it done.
+The row `hot_store` in Postgres says which store is active, in which epoch, and in which history of the database that
+began. A store that lost its mark, bears another epoch's, or was filled from another history, gets a new one: it is
+emptied, marked, and filled from the log, newest first. All of it happens under one advisory lock, so of many workers
+one does the work and the others find it done.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ import structlog
 
 from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable
-from aicq.hot.base import HOT_WINDOW, Change, HotStore, HotStoreStale, PageQuery, Run
+from aicq.hot.base import HOT_WINDOW, Change, HotStore, HotStoreStale, PageQuery, Probe, Run
 from aicq.hot.metrics import EPOCHS, REFILLED
 
 log = structlog.get_logger("aicq.hot")
@@ -36,6 +37,22 @@ CHECK_EVERY = 15.0
 
 LOOK_OVER_EVERY = 60.0
 """Seconds between two looks for holes that nobody noticed: what a lost commit stored after all, or a lost worker."""
+
+
+HISTORY = """
+SELECT concat_ws('/', system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8), d.oid)
+FROM pg_control_system(), pg_database d WHERE d.datname = current_database()
+"""
+"""The server, its timeline, and the database. One of them is another after a restore, or when a replica has taken over.
+What the store holds beyond the log would otherwise be read, and would hide what is posted from then on."""
+
+ROW = f"SELECT active, epoch, complete, history = ({HISTORY}) AS is_ours FROM hot_store"  # noqa: S608 - static text
+
+BEGIN = f"""
+INSERT INTO hot_store (active, epoch, complete, history) VALUES ($1, $2, false, ({HISTORY}))
+ON CONFLICT (id) DO UPDATE
+SET active = excluded.active, epoch = excluded.epoch, complete = false, history = excluded.history
+"""  # noqa: S608 - static text
 
 
 class HotRoom(msgspec.Struct, frozen=True):
@@ -149,32 +166,29 @@ class Keeper:
 
     async def _adopt(self) -> None:
         """Takes over the current epoch, or begins a new one if the store does not bear its mark."""
-        probe = await self._hot.probe()
-        row = await self._row()
-        if row is not None and row["active"] == self._hot.kind and row["epoch"] == probe.epoch:
-            if self._hot.epoch != probe.epoch:
+        row, probe = await self._row(), await self._hot.probe()
+        if row is not None and self._bears(row, probe):
+            if self._hot.epoch != row["epoch"]:
                 self._hot.epoch = row["epoch"]
                 self.complete = False
             return
         async with self._locked() as connection:
-            probe = await self._hot.probe()
-            row = await self._row()
-            if row is not None and row["active"] == self._hot.kind and row["epoch"] == probe.epoch:
+            row, probe = await self._row(), await self._hot.probe()
+            if row is not None and self._bears(row, probe):
                 self._hot.epoch = row["epoch"]
                 self.complete = False
                 return
             epoch = (row["epoch"] if row else 0) + 1
             log.info("hot store begins an epoch", store=self._hot.kind, epoch=epoch)
-            await connection.execute(
-                "INSERT INTO hot_store (active, epoch, complete) VALUES ($1, $2, false)"
-                " ON CONFLICT (id) DO UPDATE SET active = $1, epoch = $2, complete = false",
-                self._hot.kind,
-                epoch,
-            )
+            await connection.execute(BEGIN, self._hot.kind, epoch)
             self.complete = False
             EPOCHS.inc()
             await self._hot.begin(epoch)
             self._hot.epoch = epoch
+
+    def _bears(self, row: asyncpg.Record, probe: Probe) -> bool:
+        """Whether the store bears the mark of the current epoch, and that began in this history of the database."""
+        return bool(row["active"] == self._hot.kind and row["epoch"] == probe.epoch and row["is_ours"])
 
     async def _fill(self) -> None:
         """Makes the store hold the whole hot window: closes what is missing above, adds what is missing below."""
@@ -256,7 +270,7 @@ class Keeper:
         return self._log is None
 
     async def _row(self) -> asyncpg.Record | None:
-        return await self._pool.fetchrow("SELECT active, epoch, complete FROM hot_store")
+        return await self._pool.fetchrow(ROW)
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:

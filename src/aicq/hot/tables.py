@@ -26,6 +26,7 @@ hot_store = Table(
     Column("active", Text, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("complete", Boolean, nullable=False, server_default=text("false")),
+    Column("history", Text, nullable=False, server_default=text("''")),
     CheckConstraint("id", name="one_row"),
     CheckConstraint("active IN ('redis', 'postgres')", name="active"),
 )
