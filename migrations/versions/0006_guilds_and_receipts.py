@@ -134,9 +134,9 @@ ALTER TABLE rooms
     ADD CONSTRAINT ck_rooms_channels_have_a_guild CHECK ((kind IN ('text', 'voice')) = (guild_id IS NOT NULL)),
     ADD CONSTRAINT ck_rooms_only_channels_are_members_only CHECK (NOT members_only OR guild_id IS NOT NULL),
     ADD CONSTRAINT fk_rooms_guild_id_guilds FOREIGN KEY (guild_id) REFERENCES guilds (id) ON DELETE RESTRICT;
--- RoomRepository.list_channels; the foreign key's RESTRICT.
+-- RoomViewRepository.list_of_guild; the foreign key's RESTRICT.
 CREATE INDEX ix_rooms_guild_id ON rooms (guild_id, id) WHERE guild_id IS NOT NULL;
--- purge_rooms: rooms that were deleted, the first one first.
+-- Retention.purge: rooms that were deleted, the first one first.
 CREATE INDEX ix_rooms_deleted_at ON rooms (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE message_read_receipts (
@@ -150,7 +150,7 @@ CREATE TABLE message_read_receipts (
     CONSTRAINT fk_message_read_receipts_actor_id_actors FOREIGN KEY (actor_id)
         REFERENCES actors (id) ON DELETE CASCADE
 );
--- ReceiptRepository.count_unread: the newest message of a room that an actor has read; the foreign key's CASCADE.
+-- RoomViewRepository: the newest message of a room that an actor has read; the foreign key's CASCADE.
 CREATE INDEX ix_message_read_receipts_actor_id ON message_read_receipts (actor_id, room_id, message_id);
 
 CREATE TABLE message_attachments (
@@ -171,14 +171,28 @@ CREATE TABLE message_attachments (
     CONSTRAINT ck_message_attachments_filename CHECK (length(filename) BETWEEN 1 AND 255),
     CONSTRAINT ck_message_attachments_size_bytes CHECK (size_bytes >= 0)
 );
--- AttachmentRepository.list_of_messages; the foreign key's CASCADE.
+-- AttachmentRepository.list_of_message; the foreign key's CASCADE.
 CREATE INDEX ix_message_attachments_room_id_message_id ON message_attachments (room_id, message_id);
 -- The foreign key's SET NULL.
 CREATE INDEX ix_message_attachments_uploader_id ON message_attachments (uploader_id);
 
+-- RoomViewRepository.list_of_actor: in the order of their ids; DirectMessages.inbox; the foreign key's CASCADE.
+DROP INDEX ix_room_members_actor_id;
+CREATE INDEX ix_room_members_actor_id ON room_members (actor_id, room_id);
+
+CREATE FUNCTION actor_is_active(p_actor uuid) RETURNS boolean LANGUAGE plpgsql STABLE
+SET enable_seqscan = off AS $$
+BEGIN
+    RETURN coalesce(
+        (SELECT a.is_active FROM agents a WHERE a.id = p_actor), (SELECT u.is_active FROM users u WHERE u.id = p_actor),
+        false
+    );
+END
+$$;
+
 -- What a member may do in a guild: @everyone's permissions and those of the member's roles; all for the owner and for
--- administrators; nothing for who is no member. 1 view, 2 post, 4 manage messages, 8 manage rooms, 16 manage roles,
--- 32 kick, 64 ban, 128 administrator. Without view there is nothing.
+-- administrators; nothing for who is no member, or not active. 1 view, 2 post, 4 manage messages, 8 manage rooms,
+-- 16 manage roles, 32 kick, 64 ban, 128 administrator. Without view there is nothing.
 CREATE FUNCTION guild_permissions(p_guild uuid, p_actor uuid) RETURNS bigint LANGUAGE plpgsql STABLE
 SET enable_seqscan = off AS $$
 DECLARE
@@ -187,7 +201,7 @@ DECLARE
 BEGIN
     SELECT g.owner_id INTO owner FROM guilds g JOIN guild_members m ON m.guild_id = g.id AND m.actor_id = p_actor
     WHERE g.id = p_guild AND g.deleted_at IS NULL;
-    IF owner IS NULL THEN
+    IF owner IS NULL OR NOT actor_is_active(p_actor) THEN
         RETURN 0;
     ELSIF owner = p_actor THEN
         RETURN 255;
@@ -216,6 +230,7 @@ BEGIN
         RETURN 0;
     ELSIF room.guild_id IS NULL THEN
         RETURN CASE
+            WHEN NOT actor_is_active(p_actor) THEN 0
             WHEN room.role IN ('owner', 'admin') THEN 11
             WHEN room.role = 'member' OR NOT room.is_private THEN 3
             WHEN room.role = 'viewer' THEN 1
@@ -524,6 +539,9 @@ ALTER TABLE rooms
 DROP FUNCTION guild_rank(uuid, uuid);
 DROP FUNCTION room_permissions(uuid, uuid);
 DROP FUNCTION guild_permissions(uuid, uuid);
+DROP FUNCTION actor_is_active(uuid);
+DROP INDEX ix_room_members_actor_id;
+CREATE INDEX ix_room_members_actor_id ON room_members (actor_id);
 DROP TRIGGER leave_guilds ON actors;
 DROP FUNCTION leave_guilds();
 DROP TABLE member_roles;

@@ -14,9 +14,9 @@ from aicq.ids import milliseconds, to_ulid
 # statement that reads.
 ABOVE = """
 SELECT r.id AS room_id, r.is_private, r.key_hash, r.last_seq,
-    ARRAY(SELECT actor_id FROM room_members WHERE room_id = r.id AND actor_id = ANY ($3)) AS members,
+    ARRAY(SELECT actor FROM unnest($3::uuid[]) AS actor WHERE room_permissions(r.id, actor) & 1 <> 0) AS members,
     m.seq, m.id, m.entry, m.author_id, m.body, m.parent_id, m.signature, m.edited_at, m.deleted_at,
-    t.id AS t_id, t.body AS t_body, t.edited_at AS t_edited_at, t.deleted_at AS t_deleted_at
+    m.target_id, t.body AS t_body, t.edited_at AS t_edited_at, t.deleted_at AS t_deleted_at
 FROM rooms r
 LEFT JOIN LATERAL (
     SELECT * FROM messages WHERE room_id = r.id AND seq > $2 ORDER BY seq LIMIT $4
@@ -162,7 +162,9 @@ def entry_of(row: asyncpg.Record) -> LiveEntry:
     """A row of `ABOVE`, as it stands now."""
     is_message = row["entry"] == "message"
     prefix = "" if is_message else "t_"
-    deleted, edited = row[prefix + "deleted_at"] is not None, row[prefix + "edited_at"]
+    body, edited = row[prefix + "body"], row[prefix + "edited_at"]
+    # What an edit changed may be older than the log by now.
+    deleted = body is None or row[prefix + "deleted_at"] is not None
     shows_body = not deleted and row["entry"] != "delete"
     return LiveEntry(
         kind=row["entry"],
@@ -170,10 +172,10 @@ def entry_of(row: asyncpg.Record) -> LiveEntry:
         seq=row["seq"],
         author=str(row["author_id"]),
         ts=milliseconds(row["id"]),
-        body=row[prefix + "body"] if shows_body else "",
+        body=body if shows_body else "",
         parent=to_ulid(row["parent_id"]) if is_message and row["parent_id"] else "",
         signature=(row["signature"] or "") if is_message and shows_body else "",
-        target="" if is_message else to_ulid(row["t_id"]),
+        target="" if is_message else to_ulid(row["target_id"]),
         edited_at=to_ms(edited) if edited and shows_body else 0,
         deleted=deleted and row["entry"] != "delete",
     )

@@ -21,7 +21,7 @@ from aicq.errors import (
     Unprocessable,
 )
 from aicq.http import contract
-from aicq.http.admission import attempts_of, limited
+from aicq.http.admission import attempts_of, limited, origin_of
 from aicq.http.contract import (
     COUNTED,
     KEY_IF_PRIVATE,
@@ -54,7 +54,8 @@ from aicq.messaging.schemas.protocol import (
 from aicq.messaging.search import Search
 from aicq.messaging.services.direct import DirectMessages
 from aicq.messaging.services.messages import MessageService
-from aicq.messaging.services.rooms import PageRequest, RoomReader, RoomService
+from aicq.messaging.services.room_changes import RoomService
+from aicq.messaging.services.rooms import PageRequest, RoomReader
 from aicq.messaging.statistics import read_stats
 
 AgentRequest = Request[Principal, Any, Any]
@@ -77,9 +78,11 @@ def new_message_bytes(body: bytes) -> int:
         return 0
 
 
-def provide_room_service(db_session: NamedDependency[AsyncSession], keys: NamedDependency[RoomKeys]) -> RoomService:
+def provide_room_service(
+    request: AgentRequest, db_session: NamedDependency[AsyncSession], keys: NamedDependency[RoomKeys]
+) -> RoomService:
     """Rooms, within the request's transaction."""
-    return RoomService(db_session, keys)
+    return RoomService(db_session, keys, origin_of(request, request.user.kind, request.user.id))
 
 
 class RoomController(Controller):

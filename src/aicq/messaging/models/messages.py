@@ -57,7 +57,7 @@ class MessageReadReceipt(Model):
     __table_args__ = (
         ForeignKeyConstraint(["room_id", "message_id"], ["messages.room_id", "messages.id"], ondelete="CASCADE"),
         Index(
-            "ix_message_read_receipts_actor_id",  # ReceiptRepository.count_unread; the foreign key's CASCADE
+            "ix_message_read_receipts_actor_id",  # RoomViewRepository; the foreign key's CASCADE
             "actor_id",
             "room_id",
             "message_id",
@@ -79,7 +79,7 @@ class MessageAttachment(Model):
         ForeignKeyConstraint(["room_id", "message_id"], ["messages.room_id", "messages.id"], ondelete="CASCADE"),
         CheckConstraint("length(filename) BETWEEN 1 AND 255", name="filename"),
         CheckConstraint("size_bytes >= 0", name="size_bytes"),
-        # AttachmentRepository.list_of_messages; the foreign key's CASCADE
+        # AttachmentRepository.list_of_message; the foreign key's CASCADE
         Index("ix_message_attachments_room_id_message_id", "room_id", "message_id"),
     )
 

@@ -31,12 +31,12 @@ class Room(Model):
             postgresql_where=text("NOT is_private AND deleted_at IS NULL"),
         ),
         Index(
-            "ix_rooms_guild_id",  # RoomRepository.list_channels; the foreign key's RESTRICT
+            "ix_rooms_guild_id",  # RoomViewRepository.list_of_guild; the foreign key's RESTRICT
             "guild_id",
             "id",
             postgresql_where=text("guild_id IS NOT NULL"),
         ),
-        Index("ix_rooms_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),  # purge_rooms
+        Index("ix_rooms_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),  # Retention.purge
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
@@ -79,14 +79,12 @@ class RoomMember(Model):
             "last_read_message_id",
             postgresql_where=text("last_read_message_id IS NOT NULL"),
         ),
+        # RoomViewRepository.list_of_actor; DirectMessages.inbox; the foreign key's CASCADE
+        Index("ix_room_members_actor_id", "actor_id", "room_id"),
     )
 
     room_id: Mapped[UUID] = mapped_column(ForeignKey("rooms.id", ondelete="CASCADE"), primary_key=True)
-    actor_id: Mapped[UUID] = mapped_column(
-        ForeignKey("actors.id", ondelete="CASCADE"),
-        primary_key=True,
-        index=True,  # DirectMessages.inbox
-    )
+    actor_id: Mapped[UUID] = mapped_column(ForeignKey("actors.id", ondelete="CASCADE"), primary_key=True)
     role: Mapped[str] = mapped_column(
         Enum("owner", "admin", "member", "viewer", name="user_role"), server_default="member"
     )

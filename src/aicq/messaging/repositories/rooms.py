@@ -1,23 +1,34 @@
 """Where rooms and their members are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from aicq.db.counts import Count, count
 from aicq.db.engine import fetch
 from aicq.db.repository import Repository
+from aicq.identity.models import Actor
 from aicq.messaging.models import Room, RoomMember
 
-# Direct messages are read through the inbox alone. To everybody who derives their room's id it does not exist, or the
-# answer would tell who has written to whom.
+# Rooms that are public or have a key. Direct messages and channels are there for those alone who say who they are and
+# may see them. To everybody else who derives a direct room's id it does not exist, or the answer would tell who has
+# written to whom.
 OPEN = """
 SELECT id, name, kind, is_private, key_hash, last_seq FROM rooms
-WHERE id = ANY ($1) AND deleted_at IS NULL AND kind NOT IN ('dm', 'group_dm')
+WHERE id = ANY ($1) AND deleted_at IS NULL AND kind = 'room'
+"""
+
+# The same for those who say who they are, of all kinds of rooms, with what they may do there.
+OPEN_TO = """
+SELECT r.id, r.name, r.kind, r.is_private, r.key_hash, r.last_seq,
+    room_permissions(r.id, asked.actor_id) AS permissions, asked.n
+FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS asked (room_id, actor_id, n)
+JOIN rooms r ON r.id = asked.room_id AND r.deleted_at IS NULL
 """
 
 # Of each room the index is read from the newest id down to the time asked for, however long the room's past is.
@@ -48,6 +59,9 @@ PUBLIC = (~Room.is_private, Room.deleted_at.is_(None))
 """What makes a room one that everybody may see."""
 
 
+PAGE = 100
+
+
 class OpenRoom(msgspec.Struct, frozen=True):
     """A room that is not deleted, as a reader needs to know it.
 
@@ -58,6 +72,7 @@ class OpenRoom(msgspec.Struct, frozen=True):
         is_private: Whether a key or a membership is needed.
         key_hash: The bcrypt hash of its key.
         last_seq: The newest position.
+        permissions: What the actor may do there for whom it was asked; 0 if it was asked for nobody.
     """
 
     id: UUID
@@ -66,6 +81,7 @@ class OpenRoom(msgspec.Struct, frozen=True):
     is_private: bool
     key_hash: str | None
     last_seq: int
+    permissions: int = 0
 
 
 async def open_rooms(pool: "asyncpg.Pool[asyncpg.Record]", room_ids: Sequence[UUID]) -> list[OpenRoom | None]:
@@ -73,6 +89,15 @@ async def open_rooms(pool: "asyncpg.Pool[asyncpg.Record]", room_ids: Sequence[UU
     rows = await fetch(pool, OPEN, list(set(room_ids)))
     found = {row["id"]: OpenRoom(*row) for row in rows}
     return [found.get(room_id) for room_id in room_ids]
+
+
+async def rooms_open_to(
+    pool: "asyncpg.Pool[asyncpg.Record]", asked: Sequence[tuple[UUID, UUID]]
+) -> list[OpenRoom | None]:
+    """Rooms as actors may see them now, for each pair of room and actor; None where there is none. One statement."""
+    rows = await fetch(pool, OPEN_TO, [room_id for room_id, _ in asked], [actor_id for _, actor_id in asked])
+    found = {row["n"]: OpenRoom(*list(row)[:-1]) for row in rows}
+    return [found.get(n) for n in range(1, len(asked) + 1)]
 
 
 class RoomRepository(Repository[Room]):
@@ -88,12 +113,49 @@ class RoomRepository(Repository[Room]):
                 insert(RoomMember).values(room_id=room.id, actor_id=room.created_by, role="owner")
             )
 
+    async def lock(self, room_id: UUID) -> Room | None:
+        """The room as it is, for this transaction alone to change; who posts there waits."""
+        statement = select(Room).where(Room.id == room_id, Room.deleted_at.is_(None)).with_for_update(key_share=True)
+        statement = statement.execution_options(populate_existing=True)
+        return (await self.session.execute(statement)).scalar_one_or_none()
+
+    async def find(self, room_id: UUID) -> Room | None:
+        """The room with this id."""
+        statement = select(Room).where(Room.id == room_id, Room.deleted_at.is_(None))
+        return (await self.session.execute(statement)).scalar_one_or_none()
+
+    async def permissions(self, room_id: UUID, actor_id: UUID) -> int:
+        """What an actor may do in a room."""
+        return await self.session.scalar(select(func.room_permissions(room_id, actor_id))) or 0
+
+    async def list_named(self, name: str, *, after: UUID | None = None, limit: int = PAGE) -> Sequence[Room]:
+        """The public rooms of a name; there may be several."""
+        statement = select(Room).where(Room.name == name, ~Room.is_private, Room.deleted_at.is_(None))
+        if after is not None:
+            statement = statement.where(Room.id > after)
+        return (await self.session.execute(statement.order_by(Room.id).limit(limit))).scalars().all()
+
+    async def change(self, room_id: UUID, **values: Any) -> Room:
+        """Changes a room that is locked."""
+        statement = update(Room).where(Room.id == room_id).values(values | {"updated_at": func.now()})
+        statement = statement.returning(Room).execution_options(populate_existing=True)
+        return (await self.session.execute(statement)).scalar_one()
+
     async def create_direct(self, room_id: UUID, members: Sequence[UUID]) -> None:
         """Adds the room of a pair, if it is not there yet, with its members."""
         statement = insert(Room).values(id=room_id, kind="dm", is_private=True).on_conflict_do_nothing()
         await self.session.execute(statement)
+        await self.enter(room_id, members)
+
+    async def enter(self, room_id: UUID, members: Iterable[UUID]) -> None:
+        """Has actors be members, in the order of their ids."""
         rows = [{"room_id": room_id, "actor_id": member} for member in sorted(set(members))]
         await self.session.execute(insert(RoomMember).values(rows).on_conflict_do_nothing())
+
+    async def living(self, actor_ids: Collection[UUID]) -> set[UUID]:
+        """Those of the actors who are not gone."""
+        statement = select(Actor.id).where(Actor.id.in_(actor_ids), Actor.deleted_at.is_(None))
+        return set((await self.session.execute(statement)).scalars())
 
     async def list_public(self, *, limit: int, offset: int) -> Sequence[Room]:
         """Public rooms, the most lively first."""

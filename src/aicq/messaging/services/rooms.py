@@ -1,4 +1,4 @@
-"""Rooms: finding them, opening the private ones, reading their pages, creating them."""
+"""Rooms: finding them, opening the private ones, reading their pages."""
 
 import asyncio
 import re
@@ -8,19 +8,14 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.nonces import spend
-from aicq.auth.principal import Principal
 from aicq.batches import Batcher
 from aicq.errors import Forbidden, InvalidRequest, NotFound
-from aicq.identity.repositories import AgentRepository
-from aicq.ids import new_row_id
-from aicq.messaging.keys import MIN_KEY, RoomKeys
+from aicq.messaging.keys import RoomKeys
 from aicq.messaging.log import KeyNeeded
-from aicq.messaging.models.rooms import NAME, Room
+from aicq.messaging.models.rooms import NAME
 from aicq.messaging.pages import Pages
-from aicq.messaging.repositories.rooms import OpenRoom, RoomRepository, open_rooms
+from aicq.messaging.repositories.rooms import OpenRoom, open_rooms
 from aicq.messaging.wire import page_json
 
 
@@ -152,42 +147,15 @@ class RoomReader:
         return room, page_json(str(room.id), room.name or "", page.messages, has_more=page.has_more)
 
 
-class RoomService:
-    """Creating rooms and telling about the public ones, within a request's transaction."""
+def room_name(name: str) -> str:
+    """A room's name, trimmed and in NFC.
 
-    def __init__(self, session: AsyncSession, keys: RoomKeys) -> None:
-        self._session = session
-        self._rooms = RoomRepository(session)
-        self._keys = keys
-
-    async def create(self, caller: Principal, *, name: str, is_private: bool, key: str, now: int) -> Room:
-        """Creates a room; the caller owns it.
-
-        Raises:
-            InvalidRequest: The name is missing or not allowed, or a private room's key is missing or short.
-            Unprocessable: The key is too long.
-            ReplayedRequest: The nonce is spent.
-            Forbidden: The agent is not active.
-        """
-        name = unicodedata.normalize("NFC", name.strip())
-        if not name:
-            raise InvalidRequest("name is required", field="name")
-        if not re.fullmatch(NAME, name):
-            raise InvalidRequest("name must be 1-50 characters: letters, digits, hyphens, underscores", field="name")
-        if is_private and len(key) < MIN_KEY:
-            raise InvalidRequest(f"private rooms require key (min {MIN_KEY} chars)", field="key")
-        # Before anything is asked of the session: its connection is not to be held while keys wait for their turn.
-        key_hash = await self._keys.hash(key) if is_private else None
-        if await AgentRepository(self._session).hold_active(caller.id) is None:
-            raise Forbidden("agent is not active")
-        await spend(self._session, caller)
-        room = Room(
-            id=new_row_id(now),
-            name=name,
-            kind="room",
-            is_private=is_private,
-            key_hash=key_hash,
-            created_by=caller.id,
-        )
-        await self._rooms.create(room)
-        return room
+    Raises:
+        InvalidRequest: It is missing or not allowed.
+    """
+    name = unicodedata.normalize("NFC", name.strip())
+    if not name:
+        raise InvalidRequest("name is required", field="name")
+    if not re.fullmatch(NAME, name):
+        raise InvalidRequest("name must be 1-50 characters: letters, digits, hyphens, underscores", field="name")
+    return name
