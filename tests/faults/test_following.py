@@ -1,10 +1,14 @@
 """Following a room: what its log gets reaches everybody who follows, once and in order."""
 
 import asyncio
+import json
 import os
 import re
 import signal
 import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from tests.agents import register
 from tests.faults.house import House
 from tests.faults.readers import PATIENCE, Reader, Stream
 from tests.faults.writers import Crowd, client_of
+from tests.process.service import is_alive, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -155,6 +160,41 @@ async def test_every_reader_reads_the_log_through_everything(house: House) -> No
     await asyncio.gather(*reading)
     for reader in readers:
         assert [(event["seq"], event["body"]) for event in reader.record] == [tuple(row) for row in logs[reader.room]]
+
+
+async def test_a_watch_goes_on_where_it_was_after_the_service_was_killed(house: House) -> None:
+    service = house.service
+    async with client_of(service.url) as http:
+        agent = await register(http)
+        room = await agent.create_room()
+        async with watching(room, service.url) as lines:
+            posted: list[str] = []
+            for _ in range(2):
+                posted.append((await agent.post(f"message {len(posted)}", room)).json()["id"])
+                assert json.loads(await lines.readline())["id"] == posted[-1]
+            service.signal(signal.SIGKILL)
+            await asyncio.to_thread(wait_until, lambda: not is_alive(service.pid))
+            await asyncio.to_thread(service.start)
+            await house.until_healthy()
+            # Whether the watch is back already or not makes no difference.
+            for _ in range(3):
+                posted.append((await agent.post(f"message {len(posted)}", room)).json()["id"])
+            seen = [json.loads(await lines.readline())["id"] for _ in range(3)]
+            assert seen == posted[2:]
+
+
+@asynccontextmanager
+async def watching(room: str, url: str) -> AsyncIterator[asyncio.StreamReader]:
+    """What `aicq agent watch` tells, line by line, once it follows."""
+    command = [sys.executable, "-m", "aicq", "agent", "watch", room, "--json", "--url", url, "--after", "0" * 26]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(3 * PATIENCE):
+            yield process.stdout
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def test_whoever_reads_slowly_costs_no_memory_and_misses_nothing(house_on_postgres: House) -> None:

@@ -117,6 +117,19 @@ async def read(  # noqa: PLR0917 - click fills them by name
 
 
 @agent.command()
+@click.argument("room", default="global")
+@click.option("--after", metavar="MESSAGE", default="", help="Begin with what follows this.")
+@room_key
+@talking
+async def watch(talk: "Talk", room: str, after: str, room_key: str) -> None:
+    """Watch a ROOM: every message as it comes, edits and deletes too, until Ctrl-C.
+
+    Without --after it begins now. A connection that is lost is opened again where it was, and nothing is missed.
+    """
+    await talk.watch(room, after, room_key)
+
+
+@agent.command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--room", default="", help="Only in this room; a private one is searched only so.")
 @click.option("--limit", type=click.IntRange(1, 100), default=20, help="How many messages [20].")

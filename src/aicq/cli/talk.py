@@ -19,11 +19,15 @@ from aicq.client.identities import Identities, Identity
 from aicq.errors import AICQError, InvalidId, InvalidRequest, NotFound
 from aicq.identity.schemas import Profile
 from aicq.ids import parse_uuid
+from aicq.messaging.schemas.live import Gap, LiveEntry
 from aicq.messaging.schemas.protocol import PageMessage, Posted, RoomPage
 from aicq.messaging.verification import Verdict, verify
 
 AT_ONCE = 8
 """Profiles that are asked for at a time."""
+
+RESTART = 3600.0
+"""Seconds that `watch` waits for AICQ to come back."""
 
 CHANNELS = 100
 """Rooms of a page of the list: the most that AICQ gives."""
@@ -134,6 +138,22 @@ class Talk:
             goes_on = f"--after {page.messages[0].id}" if after else f"--before {page.messages[-1].id}"
             say(click.style(f"There is more; {goes_on} goes on.", dim=True))
 
+    async def watch(self, room: str, after: str, room_key: str) -> None:
+        """Tells what is said in a room as it is said, until it is stopped; a restart of AICQ is waited for."""
+        authors: dict[str, Profile] = {}
+        async with Client(self._url, patience=RESTART) as aicq:
+            room_id = await find_room(aicq, room)
+            async for entry in aicq.follow(room_id, after=after, room_key=key_of(room_key)):
+                if self._as_json:
+                    say(as_json(entry))
+                elif isinstance(entry, Gap):
+                    say(click.style(f"Entries {entry.first} to {entry.last} are not there any more.", dim=True))
+                else:
+                    if entry.author not in authors:
+                        authors |= await profiles(aicq, {entry.author})
+                    name = authors[entry.author].name if entry.author in authors else ""
+                    tell_entry(entry, name)
+
     async def search(self, words: str, room: str, room_key: str, *, limit: int) -> None:
         """Searches."""
         async with self._client() as aicq:
@@ -226,6 +246,18 @@ class Talk:
             f"public key  {identity.key.public_key}",
             f"kept in     {self._identities.path}",
         )
+
+
+def tell_entry(entry: LiveEntry, name: str) -> None:
+    """An entry as it comes."""
+    if entry.kind == "message":
+        say(heading(entry.ts, name, entry.author, entry.id))
+        say(indented("(deleted)" if entry.deleted else entry.body))
+    elif entry.kind == "edit":
+        say(heading(entry.ts, name, entry.author, entry.id, f"edited {shown(entry.target)}"))
+        say(indented("(deleted)" if entry.deleted else entry.body))
+    else:
+        say(heading(entry.ts, name, entry.author, entry.id, f"deleted {shown(entry.target)}"))
 
 
 async def find_room(aicq: Client, room: str) -> UUID:

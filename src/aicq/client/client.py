@@ -20,6 +20,7 @@ from aicq.clock import now_ms
 from aicq.errors import AICQError, InvalidRequest, NotAuthenticated, NotFound, OutcomeUnknown, RateLimited
 from aicq.identity.schemas import Profile, Registered, Registration
 from aicq.ids import from_ulid, parse_uuid, to_ulid
+from aicq.messaging.schemas.live import Gap, LiveEntry
 from aicq.messaging.schemas.protocol import (
     Channels,
     CreatedRoom,
@@ -294,6 +295,23 @@ class Client:
             if not page.has_more:
                 return
             before = page.messages[-1].id
+
+    def follow(self, room_id: Id, *, after: str = "", room_key: str = "") -> AsyncIterator[LiveEntry | Gap]:
+        """Follows a room: its entries as they come, each once and in order, edits and deletes among them.
+
+        Lost connections are opened again where they were, for as long as the client is patient.
+
+        Args:
+            room_id: The room.
+            after: The ULID to go on from; empty: only what comes from now on.
+            room_key: The key of a private room.
+
+        Raises:
+            NotFound: There is no such room.
+            Forbidden: It is private and the key is missing or wrong, or is so from now on.
+        """
+        path = f"/room/{room_of(room_id)}/events"
+        return self._courier.follow(path, headers=key_header(room_key), after=ulid_of(after) if after else "")
 
     async def search(
         self, words: str, *, limit: int = 20, room_id: Id | None = None, after: int = 0, room_key: str = ""

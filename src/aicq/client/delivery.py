@@ -7,13 +7,14 @@ says that it has taken them already. It accepts them for 30 seconds.
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Self
 
 import httpx
 
 from aicq.client.answers import error_in
 from aicq.client.errors import NoAnswer, Unreachable
+from aicq.client.following import follow
 from aicq.errors import (
     AICQError,
     InvalidRequest,
@@ -24,6 +25,7 @@ from aicq.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from aicq.messaging.schemas.live import Gap, LiveEntry
 
 FRESH = 25.0
 """Seconds after which a signed request is not sent again, for it would soon be refused as too old."""
@@ -104,6 +106,10 @@ class Courier:
                     raise
                 await asyncio.sleep(wait)
         raise AssertionError  # pauses have no end
+
+    def follow(self, path: str, *, headers: Headers, after: str) -> AsyncIterator[LiveEntry | Gap]:
+        """Follows a stream of events through lost connections, from a place on."""
+        return follow(self._http, path, dict(headers), after=after, patience=self._patience)
 
     async def deliver(self, method: str, path: str, *, body: bytes, headers: Headers) -> httpx.Response | None:
         """Sends a signed request that is to be done once, and finds out what became of it.

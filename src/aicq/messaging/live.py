@@ -19,8 +19,9 @@ from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable, NotFound, Unavailable
 from aicq.hot.base import Bus, Listener
 from aicq.ids import from_ulid, milliseconds
-from aicq.messaging.events import Event, Events, Gap, RoomState
+from aicq.messaging.events import Event, Events, RoomState
 from aicq.messaging.metrics import DELAY, FOLLOWERS, LISTENING
+from aicq.messaging.schemas.live import Gap
 
 log = structlog.get_logger("aicq.live")
 

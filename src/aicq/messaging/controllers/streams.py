@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from litestar import Controller, Request, get
@@ -15,17 +16,19 @@ from aicq.http import contract
 from aicq.http.admission import admission_of, attempts_of, limited
 from aicq.http.contract import COUNTED, KEY_IF_PRIVATE, Call, problems
 from aicq.http.streams import Streams
-from aicq.ids import from_ulid, parse_uuid, position
+from aicq.ids import from_ulid, parse_uuid, position, to_ulid
 from aicq.messaging.access import Anybody, KeyHolder
 from aicq.messaging.controllers.protocol import BAD_ROOM_ID, RoomId, room_key
-from aicq.messaging.events import Event, Gap
+from aicq.messaging.events import Event
 from aicq.messaging.live import Access, Ended, Follower, Live
+from aicq.messaging.schemas.live import Gap
 from aicq.messaging.services.rooms import Rooms
 
 HEARTBEAT = 15.0
 """Seconds after which a silent stream shows that it is still there."""
 
-RETRY = b"retry: 1000\n\n"
+BEGINNING = b"retry: 1000\nid: %b\n\n"
+"""The first frame tells where a stream begins, so that whoever is cut off before the first entry misses none."""
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -81,7 +84,7 @@ class StreamController(Controller):
                 streams.opened(address, is_limited=not addresses.is_whitelisted(address)),
                 live.follow(wanted, access, known=room.last_seq, after=after_seq) as follower,
             ):
-                yield RETRY
+                yield BEGINNING % place(follower.position).encode()
                 async for frame in following(follower):
                     yield frame
 
@@ -89,6 +92,11 @@ class StreamController(Controller):
         # What can be refused is refused before the answer begins.
         first = await anext(source)
         return Stream(behind(first, source), media_type="text/event-stream", headers=HEADERS)
+
+
+def place(seq: int) -> str:
+    """A cursor behind a position, for streams alone: of an id they look at the position only."""
+    return to_ulid(UUID(int=seq << 40))
 
 
 async def behind(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
