@@ -10,6 +10,8 @@ from tests.agents import GLOBAL, error_of, read, register
 
 pytestmark = pytest.mark.anyio
 
+SECRET = {"is_private": True, "key": ROOM_KEY}
+
 
 @pytest.fixture
 def hot_kind() -> str:
@@ -18,14 +20,14 @@ def hot_kind() -> str:
 
 async def test_a_room_made_by_an_admin_is_open_like_any_other(world: World, http: httpx.AsyncClient) -> None:
     ada = await register(http)
-    room = (await world.make("rooms", name="secret", created_by=ada.id))["id"]
+    room = (await world.make("rooms", **SECRET, created_by=ada.id))["id"]
     assert (await ada.post("inside", room, key=ROOM_KEY)).status_code == 201
     assert len((await read(http, room, key=ROOM_KEY))["messages"]) == 1
     assert (await world.admin.get(f"/admin/room_members/{room}/{ada.id}")).json()["role"] == "owner"
 
 
 async def test_a_new_key_opens_and_the_old_one_does_no_more(world: World, http: httpx.AsyncClient) -> None:
-    room = (await world.make("rooms"))["id"]
+    room = (await world.make("rooms", **SECRET))["id"]
     await read(http, room, key=ROOM_KEY)
     new = "another key that is long enough"
     answer = await world.admin.patch(f"/admin/rooms/{room}", json={"key": new}, headers={"If-Match": "*"})
@@ -82,7 +84,7 @@ async def test_a_room_that_cannot_be_is_refused(world: World, values: dict[str, 
 
 
 async def test_a_private_room_never_loses_its_key(world: World) -> None:
-    room = (await world.make("rooms"))["id"]
+    room = (await world.make("rooms", **SECRET))["id"]
     answer = await world.admin.patch(f"/admin/rooms/{room}", json={"key": None}, headers={"If-Match": "*"})
     assert (answer.status_code, answer.json()["field"]) == (422, "key")
 
