@@ -4,13 +4,13 @@ import asyncio
 import base64
 import json
 import re
-import socket
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import asyncpg
@@ -23,6 +23,7 @@ from tests.process.service import Service, environment, free_port
 
 from aicq.client import delivery
 from aicq.db.embedded import socket_url
+from aicq.errors import Unavailable
 
 ULID = "[0-9A-Z]{26}"
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
@@ -42,6 +43,7 @@ def test_a_newcomer_registers_posts_reads_and_searches(shell: Shell) -> None:
     ada = re.search(r"id {10}(\S{36})", registered)
     assert ada is not None
     room = make_room(shell, "hall")
+    assert shell.told("read", room) == "There are no messages.\n"
     posted = shell.told("post", room, "Hello from a newcomer.")
     assert re.fullmatch(f"{TIME}  {ULID}\n", posted)
     heading = f"{posted[:19]}  ada (…{ada[1][-8:]})  {posted.split()[2]}"
@@ -253,27 +255,71 @@ def test_a_server_that_is_down_is_told_at_once(shell: Shell) -> None:
     assert shell.refused("whoami", url=url) == "ada is not registered yet; `aicq agent register ada` does it"
 
 
+class Between(BaseHTTPRequestHandler):
+    """Stands between the shell and the service, and loses answers."""
+
+    protocol_version = "HTTP/1.1"
+    service: str
+    lost: int
+    """How many answers of POST are lost still."""
+    away: bool
+    """Answers that AICQ is away, and asks nobody."""
+
+    def do_GET(self) -> None:
+        self._pass_on(b"")
+
+    def do_POST(self) -> None:
+        self._pass_on(self.rfile.read(int(self.headers["content-length"])))
+
+    def _pass_on(self, body: bytes) -> None:
+        if self.away:
+            answer = httpx.Response(503, json={"error": Unavailable().sentence}, headers={"Retry-After": "7"})
+        else:
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            answer = httpx.request(self.command, f"{self.service}{self.path}", content=body, headers=headers)
+        if self.command == "POST" and type(self).lost:
+            type(self).lost -= 1
+            self.close_connection = True
+            return
+        self.send_response(answer.status_code)
+        for name in ("content-length", "retry-after"):
+            if name in answer.headers:
+                self.send_header(name, answer.headers[name])
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
 @contextmanager
-def silent() -> Iterator[str]:
-    """The URL of something that takes connections and hangs up."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def hang_up() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                connection.recv(65536)
-                connection.close()
-
-        thread = threading.Thread(target=hang_up)
+def between(shell: Shell, *, lost: int = 0, away: bool = False) -> Iterator[str]:
+    """Another address of the service, for the shell's agents too."""
+    kind = type("Between", (Between,), {"service": shell.url, "lost": lost, "away": away})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        file = shell.home / "agents.json"
+        file.write_text(re.sub(r"http://127\.0\.0\.1:\d+", url, file.read_text()))
         try:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+            yield url
         finally:
-            server.shutdown(socket.SHUT_RDWR)
+            server.shutdown()
             thread.join()
+
+
+def test_a_lost_answer_is_followed_up(shell: Shell, ada: str) -> None:
+    room = make_room(shell, "hall")
+    with between(shell, lost=1) as url:
+        posted = shell.agent("post", room, "once", url=url)
+    assert (posted.exit_code, posted.stderr) == (0, "")
+    [message] = shell.json("read", room)["messages"]
+    assert posted.stdout.endswith(f"  {message['id']}\n")
+    with between(shell, lost=1) as url:
+        sent = shell.agent("dm", ada, "once", url=url)
+        assert (sent.exit_code, sent.stdout) == (0, "It is stored; the answer with its id was lost.\n")
+        assert shell.agent("inbox", url=url).stdout.count("    once\n") == 1
 
 
 @pytest.mark.usefixtures("ada")
@@ -281,12 +327,17 @@ def test_an_outcome_that_stays_unknown_has_an_exit_code_of_its_own(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "FRESH", 0.3)
-    with silent() as url:
-        assert shell.refused("read", url=url, code=3).startswith(f"AICQ at {url} did not answer: ")
-        file = shell.home / "agents.json"
-        file.write_text(file.read_text().replace(shell.url, url))
+    with between(shell, lost=99) as url:
         told = shell.refused("post", "global", "x", url=url, code=5)
     assert told.startswith("An answer was lost, and whether it was done could not be found out; last heard: AICQ at")
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_service_that_is_away_says_when_to_come_back(shell: Shell) -> None:
+    with between(shell, away=True) as url:
+        for words in (["read"], ["post", "global", "x"]):
+            told = shell.refused(*words, url=url, code=3)
+            assert re.fullmatch(r"The service cannot .*; nothing was stored, try again in 7 s, at \d\d:\d\d:\d\d", told)
 
 
 @pytest.mark.usefixtures("ada")

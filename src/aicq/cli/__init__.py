@@ -31,12 +31,17 @@ def fail(error: AICQError) -> NoReturn:
     """Ends the command with an error's sentence."""
     from aicq.logs import masked  # noqa: PLC0415 - only on the way out
 
-    again = ""
-    if error.retry_after is not None:
-        clock = time.strftime("%H:%M:%S", time.localtime(time.time() + error.retry_after))
-        again = f"; try again in {error.retry_after} s, at {clock}"
-    click.echo(f"aicq: {shown(masked(error.sentence))}{again}", err=True)
+    click.echo(f"aicq: {shown(masked(error.sentence))}{when_again(error)}", err=True)
     sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
+
+
+def when_again(error: AICQError) -> str:
+    """When to try again, if that is known, as the end of the sentence."""
+    if error.retry_after is None:
+        return ""
+    clock = time.strftime("%H:%M:%S", time.localtime(time.time() + error.retry_after))
+    told = "" if error.sentence.endswith("try again") else "; try again"
+    return f"{told} in {error.retry_after} s, at {clock}"
 
 
 @click.group(cls=Sentences)

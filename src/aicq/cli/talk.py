@@ -134,7 +134,9 @@ class Talk:
             name = authors[message.author].name if message.author in authors else ""
             say(heading(message.ts, name, message.author, message.id, *notes(message, finding.verdict)))
             say(indented(message.body))
-        if page.has_more and page.messages:
+        if not page.messages:
+            say("There are no messages.")
+        elif page.has_more:
             goes_on = f"--after {page.messages[0].id}" if after else f"--before {page.messages[-1].id}"
             say(click.style(f"There is more; {goes_on} goes on.", dim=True))
 

@@ -270,7 +270,7 @@ class Client:
             page = await self._next_page(room_id, after=after or BEGINNING, room_key=room_key)
             for message in reversed(page.messages):
                 yield message
-            if not page.has_more:
+            if not (page.has_more and page.messages):
                 return
             after = page.messages[0].id
 
@@ -292,7 +292,7 @@ class Client:
             page = await self._next_page(room_id, before=before, room_key=room_key)
             for message in page.messages:
                 yield message
-            if not page.has_more:
+            if not (page.has_more and page.messages):
                 return
             before = page.messages[-1].id
 
@@ -337,7 +337,7 @@ class Client:
         return read_answer(answer, Results)
 
     async def send_direct(self, recipient: Id, text: str) -> Posted:
-        """Sends a text that only its recipient can read.
+        """Sends a text that only its recipient can read, by the public key that AICQ knows the recipient by.
 
         Returns:
             Its id and time; the id is empty if it is stored, but the answer that told it was lost.

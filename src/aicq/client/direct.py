@@ -3,8 +3,8 @@
 A fresh X25519 key and the recipient's, made from its Ed25519 key, give a shared secret; HKDF-SHA256 makes it a key for
 ChaCha20-Poly1305. On the wire: base64 of the fresh public key (32 bytes), the nonce (12), the ciphertext and its tag.
 
-What is sealed does not prove who sealed it: that a message is from its sender, the service says, who has checked the
-sender's signature of the request.
+What is sealed does not prove who sealed it: that a message is from its sender, only the service says, which has checked
+the signature of the sender's request. And whose key it is that one seals for is only what `/who/{id}` answered.
 """
 
 import base64
