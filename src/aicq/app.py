@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> Litestar:
     """
     database = DatabasePlugin(settings)
     hot = HotStorePlugin(settings)
-    identity = IdentityPlugin(database.database)
+    identity = IdentityPlugin(settings, database.database)
     messaging = MessagingPlugin(settings, database.database, hot, identity.directory)
     return Litestar(
         plugins=[
@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> Litestar:
             database,
             hot,
             SystemPlugin(settings, database.database, hot),
-            AdminPlugin(AdminAccess(settings.admin_token)),
+            AdminPlugin(AdminAccess(settings.admin_token, identity)),
             identity,
             messaging,
             ResourcesPlugin(

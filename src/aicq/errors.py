@@ -6,6 +6,8 @@ AICQError                    500
 ├── NotAuthenticated         401
 │   ├── ReplayedRequest      401
 │   └── TokenNeeded          401
+│       ├── TokenExpired     401
+│       └── TokenRevoked     401
 ├── Forbidden                403
 │   └── Blocked              403
 ├── NotFound                 404
@@ -64,6 +66,14 @@ class TokenNeeded(NotAuthenticated):
     """authorization required."""
 
     challenge = "Bearer"
+
+
+class TokenExpired(TokenNeeded):
+    """token expired."""
+
+
+class TokenRevoked(TokenNeeded):
+    """token revoked."""
 
 
 class Forbidden(AICQError):

@@ -56,10 +56,18 @@ DEFAULT_RATES: Mapping[str, Rate] = MappingProxyType(
         "bytes": Rate(32_768, 60_000),
         "failures": Rate(30, 60_000),
         "streams": Rate(100, 60_000),
+        "signup": Rate(10, 3_600_000),
+        "login": Rate(20, 60_000),
+        "account": Rate(10, 900_000),
+        "refresh": Rate(60, 60_000),
+        "token": Rate(30, 60_000),
+        "read": Rate(600, 60_000),
+        "write": Rate(120, 60_000),
     }
 )
-"""The limits, by rule. `bytes` counts bodies per agent, `failures` costly failures per address,
-`streams` open streams per address, which count for the window after they were last seen."""
+"""The limits, by rule. `bytes` counts bodies per agent, `failures` costly failures per address, `streams` open streams
+per address, which count for the window after they were last seen, `account` wrong passwords per account since the last
+right one. `read` and `write` count calls of the platform per actor."""
 
 
 class Environment(msgspec.Struct, frozen=True, rename=str.upper, kw_only=True):

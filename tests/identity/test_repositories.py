@@ -21,7 +21,7 @@ from tests.servers import Databases
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST = UUID(int=1)
-"""Actor 1 is a user, actor 1 + ROWS an agent, team 1 is theirs."""
+"""A user, and the team that they own."""
 
 FILL = f"""
 INSERT INTO users (id, username, email, status, last_seen_at, github_username)
@@ -35,9 +35,10 @@ INSERT INTO sessions (user_id, token_hash, expires_at)
 INSERT INTO teams (id, name, slug, owner_id) SELECT to_uuid(n), 'Team', 'team-' || n, to_uuid(n)
     FROM generate_series(1, {ROWS}) n;
 INSERT INTO team_memberships (team_id, actor_id) SELECT id, owner_id FROM teams;
-INSERT INTO agents (id, public_key, name, type, slug, team_id, model_provider, model_name, tags, created_by)
-    SELECT to_uuid({ROWS} + n), 'key' || n, 'agent' || n, 'type' || n % 1000, 'agent', to_uuid(n), 'provider',
-        'model' || n % 1000, ARRAY['tag' || n % 1000], to_uuid(n)
+INSERT INTO agents (id, public_key, name, type, slug, team_id, status, model_provider, model_name, tags, created_by)
+    SELECT to_uuid({ROWS} + n), 'key' || n, 'agent' || n, 'type' || n % 1000, 'agent-' || n, to_uuid(n % 20 + 1),
+        CASE WHEN n % 100 = 0 THEN 'active' ELSE 'paused' END::agent_status, 'provider', 'model' || n % 1000,
+        ARRAY['tag' || n % 1000], to_uuid(n)
     FROM generate_series(1, {ROWS}) n;
 INSERT INTO friendships (actor_id, friend_id, status)
     SELECT to_uuid(n), to_uuid({ROWS} + n), (ARRAY['pending', 'accepted', 'blocked'])[n % 3 + 1]::friendship_status
@@ -61,7 +62,7 @@ QUERIES: dict[str, Call] = {
     "ix_friendships_friend_id": lambda at: FriendshipRepository(at.session).list_requests(FIRST),
     "ix_teams_owner_id": lambda at: TeamRepository(at.session).list_owned(FIRST),
     "ix_team_memberships_actor_id": lambda at: TeamRepository(at.session).list_of(FIRST),
-    "uq_agents_team_id_slug": lambda at: AgentRepository(at.session).find_by_slug(FIRST, "agent"),
+    "uq_agents_team_id_slug": lambda at: AgentRepository(at.session).find_by_slug(FIRST, "agent-20"),
     "uq_agents_type_name": lambda at: AgentRepository(at.session).list_by_type("type7"),
     "ix_agents_team_id": lambda at: AgentRepository(at.session).list_of_team(FIRST),
     "ix_agents_model_provider": lambda at: AgentRepository(at.session).list_by_model("provider", "model7"),

@@ -159,12 +159,13 @@ class Service:
                 self.process.wait()
 
 
-def run(home: Path, *words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Runs a command that ends by itself."""
+def run(home: Path, *words: str, piped: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command that ends by itself, with something piped in."""
     return subprocess.run(
         [sys.executable, "-m", "aicq", *words],
         env=environment(home, {"AICQ_DATA_DIR": str(home / "data"), **settings}),
         cwd=home,
+        input=piped,
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -17,11 +17,14 @@ OPERATIONS = {
 
 SIGNATURE = {"X-AICQ-Agent", "X-AICQ-Nonce", "X-AICQ-Timestamp", "X-AICQ-Signature"}
 
+TOKENS_FOR_SECRETS = {"LogIn", "RefreshSession"}
+"""Calls that can answer 401 although nothing but their body says who asks."""
+
 LIMITS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
 
 
 def gates() -> dict[str, str]:
-    """What stands before each call: `signed`, `limited`, `admin_only`, or nothing."""
+    """What stands before each call: `signed`, `authenticated`, `bearing`, `limited`, `admin_only`, or nothing."""
     return {
         str(handler.operation_id): handler.before_request.__qualname__.partition(".")[0]
         if handler.before_request
@@ -49,14 +52,26 @@ def referred(value: Any) -> set[str]:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_signed_call_wants_four_headers_and_no_other_does(name: str) -> None:
-    is_signed = GATES[name] == "signed"
-    assert ("401" in OPERATIONS[name]["responses"]) is (is_signed or GATES[name] == "admin_only")
-    assert all((headers >= SIGNATURE) is is_signed for headers in shown(OPERATIONS[name]))
+    is_signed = GATES[name] in {"signed", "authenticated"}
+    assert all((headers >= SIGNATURE) is is_signed for headers in shown(OPERATIONS[name]) if headers != {"Token"})
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_call_that_wants_something_shown_can_miss_it(name: str) -> None:
+    is_asked = GATES[name] in {"signed", "authenticated", "bearing", "admin_only"}
+    assert ("401" in OPERATIONS[name]["responses"]) is (is_asked or name in TOKENS_FOR_SECRETS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_call_of_the_platform_wants_a_token_or_a_signature(name: str) -> None:
+    wanted = shown(OPERATIONS[name])
+    assert (wanted == [{"Token"}]) is (GATES[name] == "bearing")
+    assert (wanted == [{"Token"}, SIGNATURE]) is (GATES[name] == "authenticated")
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_call_under_a_limit_tells_how_much_is_left_and_when_to_come_back(name: str) -> None:
-    is_limited = GATES[name] in {"signed", "limited"}
+    is_limited = GATES[name] in {"signed", "authenticated", "bearing", "limited"}
     responses = OPERATIONS[name]["responses"]
     assert ({"403", "429", "503"} <= responses.keys()) is (GATES[name] != "")
     for status, response in responses.items():

@@ -50,7 +50,7 @@ async def record(
             resource_id="/".join(map(str, key)) if isinstance(key, tuple) else str(key),
             old_values=_kept(old, allowed),
             new_values=_kept(new, allowed),
-            ip_address=_address(origin.address),
+            ip_address=ip_of(origin.address),
             user_agent=origin.user_agent[:MAX_USER_AGENT] if origin.user_agent else None,
             request_id=origin.request_id,
         )
@@ -65,7 +65,7 @@ def _kept(values: Mapping[str, Any] | None, allowed: tuple[str, ...]) -> dict[st
     return kept
 
 
-def _address(text: str | None) -> Any:
+def ip_of(text: str | None) -> Any:
     """The address as Postgres knows it; a socket's path, or nothing, is none."""
     try:
         return ip_address(text or "")

@@ -1,17 +1,29 @@
-"""The gate of signed requests. It stands before the body is decoded, so only who has signed is told what is wrong."""
+"""The gates of those who say who they are: by a signature, or by a token.
 
-from collections.abc import Callable
+A gate stands before the body is decoded, so only who has shown it is told what is wrong.
+"""
+
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar import Request
 
+from aicq.auth.principal import Principal
 from aicq.auth.requests import authenticate, read_headers
+from aicq.auth.tokens import Bearers
 from aicq.clock import now_ms
-from aicq.errors import NotAuthenticated
+from aicq.errors import NotAuthenticated, TokenExpired, TokenNeeded, TokenRevoked
 from aicq.http.admission import Gate, admission_of, check_content_type
 
+AnyRequest = Request[Any, Any, Any]
 
-def signed(rule: str, body_bytes: Callable[[bytes], int] = lambda _: 0) -> Gate:
+BodyBytes = Callable[[bytes], int] | None
+
+ROUTINE = (TokenExpired, TokenRevoked)
+"""What every honest client meets now and then; it is not counted as a failure."""
+
+
+def signed(rule: str, body_bytes: BodyBytes = None) -> Gate:
     """A gate that lets in agents whose signature holds and whose limits are not used up.
 
     The caller is `request.user` afterwards; its nonce is still to be spent by whatever does the work.
@@ -21,19 +33,74 @@ def signed(rule: str, body_bytes: Callable[[bytes], int] = lambda _: 0) -> Gate:
         body_bytes: How many bytes of messages the request's body brings.
     """
 
-    async def admit(request: Request[Any, Any, Any]) -> None:
-        admission = admission_of(request)
-        address = admission.addresses.of(request.scope)
-        await admission.refuse_exhausted(address)
-        check_content_type(request)
-        credentials = read_headers(request.headers, now=now_ms())
-        body = await request.body()
-        try:
-            caller = await authenticate(credentials, body, request.app.state["directory"])
-        except NotAuthenticated:
-            await admission.charge_failure(address)
-            raise
-        request.scope["user"] = caller
-        await admission.admit(request, rule, subject=str(caller.id), body_bytes=body_bytes(body))
+    async def admit(request: AnyRequest) -> None:
+        await _admit(request, by_signature, rule, body_bytes)
 
     return admit
+
+
+def authenticated(rule: str, body_bytes: BodyBytes = None) -> Gate:
+    """A gate that lets in whoever has signed the request, or shows an access token; else like `signed`."""
+
+    async def admit(request: AnyRequest) -> None:
+        await _admit(request, by_either, rule, body_bytes)
+
+    return admit
+
+
+def bearing(rule: str) -> Gate:
+    """A gate that lets in people who show an access token; else like `signed`."""
+
+    async def admit(request: AnyRequest) -> None:
+        await _admit(request, by_persons_token, rule, None)
+
+    return admit
+
+
+async def by_signature(request: AnyRequest) -> Principal:
+    """The agent that has signed a request."""
+    credentials = read_headers(request.headers, now=now_ms())
+    return await authenticate(credentials, await request.body(), request.app.state["directory"])
+
+
+async def by_token(request: AnyRequest) -> Principal:
+    """Whoever shows an access token."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise TokenNeeded
+    bearers: Bearers = request.app.state["bearers"]
+    return await bearers.principal(token.strip(), now=now_ms())
+
+
+async def by_either(request: AnyRequest) -> Principal:
+    """Whoever shows an access token or has signed the request; a request that brings both is taken by its token."""
+    if "authorization" not in request.headers and "x-aicq-agent" in request.headers:
+        return await by_signature(request)
+    return await by_token(request)
+
+
+async def by_persons_token(request: AnyRequest) -> Principal:
+    """The person who shows an access token."""
+    principal = await by_token(request)
+    if principal.kind != "user":
+        raise TokenNeeded("a person's token is required", field="Authorization")
+    return principal
+
+
+async def _admit(
+    request: AnyRequest, show: Callable[[AnyRequest], Awaitable[Principal]], rule: str, body_bytes: BodyBytes
+) -> None:
+    admission = admission_of(request)
+    address = admission.addresses.of(request.scope)
+    await admission.refuse_exhausted(address)
+    check_content_type(request)
+    try:
+        principal = await show(request)
+    except ROUTINE:
+        raise
+    except NotAuthenticated:
+        await admission.charge_failure(address)
+        raise
+    request.scope["user"] = principal
+    brought = body_bytes(await request.body()) if body_bytes is not None else 0
+    await admission.admit(request, rule, subject=str(principal.id), body_bytes=brought)

@@ -21,11 +21,23 @@ NONCE_LIFE = 180
 """Seconds that a spent nonce is kept: its request is accepted for 35, and hosts' clocks may differ by minutes."""
 
 
+class Key(msgspec.Struct, frozen=True):
+    """An agent's public key.
+
+    Args:
+        text: As it is kept: standard base64.
+        verify: What checks signatures.
+    """
+
+    text: str
+    verify: VerifyKey
+
+
 class Directory(Protocol):
     """What signed requests ask of whoever knows the agents."""
 
-    async def verify_key(self, agent_id: UUID) -> VerifyKey | None:
-        """The agent's key, which never changes; None if there is no such agent."""
+    async def key(self, agent_id: UUID, *, anew: bool = False) -> Key | None:
+        """The agent's key, as it was a second ago or, if `anew`, as it is; None if there is no such agent."""
 
 
 class SignedHeaders(msgspec.Struct, frozen=True):
@@ -74,9 +86,14 @@ async def authenticate(headers: SignedHeaders, body: bytes, directory: Directory
     Raises:
         NotAuthenticated: There is no such agent, or the signature is not theirs. No nonce is spent.
     """
-    key = await directory.verify_key(headers.agent_id)
+    key = await directory.key(headers.agent_id)
     if key is None:
         raise NotAuthenticated("agent not found", field="X-AICQ-Agent")
-    if not holds(key, request_text(body, headers.nonce, headers.timestamp), headers.signature):
-        raise NotAuthenticated("invalid signature", field="X-AICQ-Signature")
-    return Principal(headers.agent_id, nonce=headers.nonce)
+    text = request_text(body, headers.nonce, headers.timestamp)
+    if not holds(key.verify, text, headers.signature):
+        # It may have been changed a moment ago, through another worker.
+        newer = await directory.key(headers.agent_id, anew=True)
+        if newer is None or newer.text == key.text or not holds(newer.verify, text, headers.signature):
+            raise NotAuthenticated("invalid signature", field="X-AICQ-Signature")
+        key = newer
+    return Principal(headers.agent_id, nonce=headers.nonce, key=key.text)

@@ -51,6 +51,11 @@ def message_text(room_id: UUID, parent: str, body: str) -> bytes:
     return f"aicq-message-v1\n{room_id}\n{parent}\n{body}".encode()
 
 
+def key_text(agent_id: UUID, public_key: str) -> bytes:
+    """The bytes that an agent's next key signs, to show that it is the agent's."""
+    return f"aicq-key-v1\n{agent_id}\n{public_key}".encode()
+
+
 def holds(key: VerifyKey, text: bytes, signature: str) -> bool:
     """Whether `signature` (standard base64) is `key`'s over `text`."""
     try:

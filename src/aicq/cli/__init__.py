@@ -10,6 +10,7 @@ import msgspec
 from aicq import __version__, settings
 from aicq.cli.agent import agent as agent_commands
 from aicq.cli.terminal import shown
+from aicq.cli.users import user
 from aicq.errors import AICQError, OutcomeUnknown, RateLimited, Unavailable
 
 EXIT_CODES = {OutcomeUnknown: 5, RateLimited: 4, Unavailable: 3}
@@ -54,6 +55,7 @@ def main() -> None:
 
 
 main.add_command(agent_commands)
+main.add_command(user)
 
 
 @main.command()

@@ -17,7 +17,7 @@ from aicq.client import GLOBAL_ROOM_ID, Client
 from aicq.client.delivery import plain_url
 from aicq.client.identities import Identities, Identity
 from aicq.errors import AICQError, InvalidId, InvalidRequest, NotFound
-from aicq.identity.schemas import Profile
+from aicq.identity.schemas.agents import Profile
 from aicq.ids import parse_uuid
 from aicq.messaging.schemas.live import Gap, LiveEntry
 from aicq.messaging.schemas.protocol import PageMessage, Posted, RoomPage

@@ -18,7 +18,7 @@ from aicq.client.errors import CannotOpen
 from aicq.client.keys import AgentKey
 from aicq.clock import now_ms
 from aicq.errors import AICQError, InvalidRequest, NotAuthenticated, NotFound, OutcomeUnknown, RateLimited
-from aicq.identity.schemas import Profile, Registered, Registration
+from aicq.identity.schemas.agents import Profile, Registered, Registration
 from aicq.ids import from_ulid, parse_uuid, to_ulid
 from aicq.messaging.schemas.live import Gap, LiveEntry
 from aicq.messaging.schemas.protocol import (

@@ -34,7 +34,7 @@ MOST_EXHAUSTED = 10_000
 LOOK_AGAIN = 1.0
 """Seconds that an address is remembered as exhausted without asking whether its limit was reset."""
 
-READS = frozenset({"who", "channels", "room_read", "dm_read", "find"})
+READS = frozenset({"who", "channels", "room_read", "dm_read", "find", "read"})
 """Rules of requests that go on uncounted while the hot store is away: Postgres can answer them."""
 
 
@@ -117,6 +117,23 @@ class Admission:
             self._remember_exhausted(address, wait)
             await self._refuse(address, "failures", wait)
 
+    async def charge_account(self, address: str, account: str) -> None:
+        """Counts a guess at an account's password, whatever address it comes from.
+
+        Raises:
+            RateLimited: There were too many since the last right one.
+            Blocked: The address is blocked.
+            HotStoreUnavailable: It cannot be counted.
+        """
+        verdict = await self._take(Charge([self._account(account)], subject_of(address)))
+        refuse_blocked(verdict)
+        if not verdict.allowed:
+            await self._refuse(address, "account", verdict.levels[0].wait)
+
+    async def forgive_account(self, account: str) -> None:
+        """Forgets the guesses at an account's password, because one was right."""
+        await self._hot.limits.reset([self._account(account).key])
+
     async def refuse_exhausted(self, address: str) -> None:
         """Refuses an address that has used up its failures, mostly without asking the hot store again.
 
@@ -150,6 +167,10 @@ class Admission:
         if len(self._exhausted) >= MOST_EXHAUSTED:
             self._exhausted = {subject: known for subject, known in self._exhausted.items() if known.until > now}
         self._exhausted[subject_of(address)] = Exhausted(until=now + wait / 1000, look_again=now + LOOK_AGAIN)
+
+    def _account(self, account: str) -> Quota:
+        rate = self._rates["account"]
+        return Quota(f"account:{account}", rate.limit, rate.window)
 
     def _failures_of(self, address: str) -> Quota:
         rate = self._rates["failures"]
@@ -189,6 +210,33 @@ class Attempts:
     async def failed(self) -> None:
         """Counts one more; raises RateLimited if that is too many."""
         await self._admission.charge_failure(self._address)
+
+
+class AccountGuesses:
+    """Guesses at accounts' passwords, for those who check them.
+
+    Args:
+        admission: Counts.
+        address: Where they come from.
+    """
+
+    def __init__(self, admission: Admission, address: str) -> None:
+        self._admission = admission
+        self._address = address
+
+    async def take(self, account: str) -> None:
+        """Counts one; raises RateLimited if there were too many."""
+        await self._admission.charge_account(self._address, account)
+
+    async def forgive(self, account: str) -> None:
+        """Forgets them, because one was right."""
+        await self._admission.forgive_account(account)
+
+
+def guesses_of(request: Request[Any, Any, Any]) -> AccountGuesses:
+    """The guesses of a request's address."""
+    admission = admission_of(request)
+    return AccountGuesses(admission, admission.addresses.of(request.scope))
 
 
 def attempts_of(request: Request[Any, Any, Any]) -> Attempts:

@@ -34,7 +34,9 @@ from aicq.errors import (
     NotAuthenticated,
     RateLimited,
     ReplayedRequest,
+    TokenExpired,
     TokenNeeded,
+    TokenRevoked,
     TooLarge,
     Unavailable,
     UnsupportedMediaType,
@@ -46,6 +48,12 @@ COUNTED = (Blocked, RateLimited, Unavailable)
 
 SIGNED = (*COUNTED, NotAuthenticated, ReplayedRequest, Forbidden, TooLarge)
 """What every signed call can answer besides; its body is read for the signature, whatever the method."""
+
+BEARING = (*COUNTED, TokenNeeded, TokenExpired, TokenRevoked)
+"""What every call can answer that wants a person's access token."""
+
+SIGNED_OR_BEARING = (*SIGNED, TokenNeeded, TokenExpired, TokenRevoked)
+"""What every call can answer that wants a signature or an access token."""
 
 WITH_BODY = (InvalidRequest, TooLarge, UnsupportedMediaType)
 """What every call that takes JSON can answer besides."""
@@ -93,6 +101,10 @@ KEY_IF_PRIVATE: list[dict[str, list[str]]] = [{}, ROOM_KEY]
 SIGNED_KEY_IF_PRIVATE = [SIGNATURE, SIGNATURE | ROOM_KEY]
 """What a call wants to be shown: one of these sets of headers, the whole of it."""
 
+TOKEN_ONLY: list[dict[str, list[str]]] = [{"Token": []}]
+TOKEN_OR_SIGNED = [*TOKEN_ONLY, SIGNATURE]
+"""What a call of the platform wants to be shown."""
+
 ADMIN_ONLY: list[dict[str, list[str]]] = [{"Admin": []}]
 """What a call under `/admin` wants to be shown."""
 
@@ -100,6 +112,8 @@ SIGNATURE_TOLD = """Standard base64 of the agent's Ed25519 signature over `hex(s
 
 An empty body counts as `{}`.
 """
+
+TOKEN_TOLD = "An access token, as `/v1/auth` gives it to people who log in and to agents who sign for it."  # noqa: S105 - a sentence
 
 ADMIN_TOLD = "The admin token, or the access token of a user who is an admin."
 
@@ -123,6 +137,7 @@ RETRIED = {RateLimited.status, Unavailable.status}
 COMPONENTS = Components(
     security_schemes={
         "Admin": SecurityScheme(type="http", scheme="bearer", description=ADMIN_TOLD),
+        "Token": SecurityScheme(type="http", scheme="bearer", description=TOKEN_TOLD),
         **{
             name: SecurityScheme(type="apiKey", name=header, security_scheme_in="header", description=description)
             for name, (header, description) in SHOWN.items()

@@ -2,14 +2,26 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from litestar.params import QueryParameter
 
 from aicq.errors import InvalidRequest
 
+Row = TypeVar("Row")
+
 MAX_CURSOR = 1_000
+
+MOST = 200
+USUAL = 50
+
+Limit = Annotated[
+    int,
+    QueryParameter(description="How many at most.", ge=1, le=MOST, schema_extra={"minimum": 1, "maximum": MOST}),
+]
+Cursor = Annotated[str | None, QueryParameter(description="`next` of the page before.")]
 
 
 def write_cursor(key: Sequence[Any]) -> str:
@@ -35,3 +47,16 @@ def read_cursor(cursor: str, types: Sequence[Any]) -> tuple[Any, ...]:
     except (binascii.Error, ValueError):
         raise InvalidRequest("invalid cursor", field="cursor") from None
     return parts
+
+
+def first_page(
+    found: Sequence[Row], limit: int, key: Callable[[Row], Sequence[Any]]
+) -> tuple[Sequence[Row], str | None]:
+    """The rows of a page, and the cursor of the next one; None if this is the last.
+
+    Args:
+        found: The page's rows, and one more if there is another page.
+        limit: The most rows of a page.
+        key: What a row's cursor tells.
+    """
+    return found[:limit], write_cursor(key(found[limit - 1])) if len(found) > limit else None

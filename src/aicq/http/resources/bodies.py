@@ -25,14 +25,15 @@ def checked(gate: Gate, wanted: type[msgspec.Struct]) -> Gate:
         try:
             decode(await request.body())
         except msgspec.ValidationError as error:
-            raise _told(str(error)) from None
+            raise told(str(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise InvalidRequest("invalid JSON body") from None
 
     return admit
 
 
-def _told(message: str) -> Unprocessable:
+def told(message: str) -> Unprocessable:
+    """What msgspec finds wrong, with the field it is wrong in."""
     at = AT.search(message)
     where = at[1] if at else ""
     what = message[: at.start()] if at else message

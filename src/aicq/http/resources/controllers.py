@@ -27,6 +27,7 @@ from aicq.errors import (
 from aicq.http import contract
 from aicq.http.admission import Gate, origin_of
 from aicq.http.contract import ADMIN_ONLY, ADMITTED, WITH_BODY, Call, problems
+from aicq.http.paging import USUAL, Cursor, Limit
 from aicq.http.resources.bodies import checked
 from aicq.http.resources.fields import stored
 from aicq.http.resources.resource import Resource, Row, Wanted
@@ -38,16 +39,8 @@ REQUEST_BYTES = 1_048_576
 
 PERIOD = {"since": "Only what is of this time or later.", "until": "Only what is of an earlier time."}
 
-MOST = 200
-USUAL = 50
-
 AdminRequest = Request[Any, Any, Any]
 
-Limit = Annotated[
-    int,
-    QueryParameter(description="How many at most.", ge=1, le=MOST, schema_extra={"minimum": 1, "maximum": MOST}),
-]
-Cursor = Annotated[str | None, QueryParameter(description="`next` of the page before.")]
 Match = Annotated[
     str | None, HeaderParameter(name="If-Match", required=True, description="The `ETag` of what was read, or `*`.")
 ]

@@ -4,13 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from aicq.db.repository import Repository
 from aicq.identity.models import Agent
 
 PAGE = 100
+
+ENTER = text("""
+WITH me AS (
+    SELECT id, is_active FROM agents WHERE id = :agent_id
+), spent AS (
+    INSERT INTO nonces (actor_id, nonce) SELECT id, :nonce FROM me WHERE is_active
+    ON CONFLICT DO NOTHING RETURNING actor_id
+)
+SELECT me.is_active, EXISTS (SELECT FROM spent) AS is_fresh FROM me
+""")
 
 
 class AgentRepository(Repository[Agent]):
@@ -28,6 +38,11 @@ class AgentRepository(Repository[Agent]):
                 # The trigger has made the actor before the conflict was found.
                 await attempt.rollback()
         return added
+
+    async def enter(self, agent_id: UUID, nonce: str) -> tuple[bool, bool]:
+        """Spends a nonce of an agent, if it is active; returns whether it is, and whether the nonce was fresh."""
+        row = (await self.session.execute(ENTER, {"agent_id": agent_id, "nonce": nonce})).one_or_none()
+        return (False, False) if row is None else (row.is_active, row.is_fresh)
 
     async def find(self, agent_id: UUID) -> Agent | None:
         """The agent with this id, active or not."""
@@ -79,9 +94,15 @@ class AgentRepository(Repository[Agent]):
         statement = update(Agent).where(Agent.id == agent_id).values(values).returning(Agent)
         return (await self.session.execute(statement)).scalar_one_or_none()
 
-    async def remove(self, agent_id: UUID) -> bool:
-        """Deletes an agent; its anchor stays. False if there is none."""
-        statement = delete(Agent).where(Agent.id == agent_id).returning(Agent.id)
+    async def change_key(self, agent_id: UUID, *, old: str, new: str) -> Agent | None:
+        """Gives an active agent another key, if the old one is still its; else returns None."""
+        where = (Agent.id == agent_id, Agent.public_key == old, Agent.is_active)
+        statement = update(Agent).where(*where).values(public_key=new).returning(Agent)
+        return (await self.session.execute(statement)).scalar_one_or_none()
+
+    async def remove(self, agent_id: UUID, *, public_key: str) -> bool:
+        """Deletes the agent with this key; its anchor stays. False if there is none."""
+        statement = delete(Agent).where(Agent.id == agent_id, Agent.public_key == public_key).returning(Agent.id)
         return (await self.session.execute(statement)).first() is not None
 
     async def _one(self, *where: Any) -> Agent | None:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import delete, exists, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
 from aicq.db.repository import Repository
 from aicq.identity.models import Actor, Friendship
@@ -64,8 +65,13 @@ class FriendshipRepository(Repository[Friendship]):
     async def list_requests(
         self, actor_id: UUID, *, after: UUID | None = None, limit: int = PAGE
     ) -> Sequence[Friendship]:
-        """Who wants to be an actor's friend and waits for an answer."""
-        statement = select(Friendship).where(Friendship.friend_id == actor_id, Friendship.status == "pending")
+        """Who wants to be an actor's friend and waits for an answer, but for those whom the actor has blocked."""
+        own = aliased(Friendship)
+        is_blocked = exists().where(
+            own.actor_id == actor_id, own.friend_id == Friendship.actor_id, own.status == "blocked"
+        )
+        where = (Friendship.friend_id == actor_id, Friendship.status == "pending", ~is_blocked)
+        statement = select(Friendship).where(*where)
         return await self._page(statement, Friendship.actor_id, after=after, limit=limit)
 
     async def _page(self, statement: Any, by: Any, *, after: UUID | None, limit: int) -> Sequence[Friendship]:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from aicq.db.repository import Repository
-from aicq.identity.models import Session
+from aicq.identity.models import Session, User
 
 PAGE = 100
 
@@ -28,20 +28,19 @@ class SessionRepository(Repository[Session]):
         """The session with this id, whatever became of it."""
         return (await self.session.execute(select(Session).where(Session.id == session_id))).scalar_one_or_none()
 
-    async def refresh_token(
-        self, session_id: UUID, *, old_hash: str, new_hash: str, expires_at: datetime, now: datetime
-    ) -> Session | None:
-        """Takes a new refresh token for the old one; None if the session is over or the old one is not its newest.
-
-        Of many who come with the same token, one succeeds.
-        """
+    async def find_live(self, session_id: UUID, *, now: datetime) -> Session | None:
+        """The session with this id, unless it is over; nobody else changes it until the transaction ends."""
         statement = (
-            update(Session)
-            .where(Session.id == session_id, Session.token_hash == old_hash, *_live(now))
-            .values(token_hash=new_hash, refreshed_at=now, expires_at=expires_at)
-            .returning(Session)
+            select(Session)
+            .join(User, User.id == Session.user_id)
+            .where(Session.id == session_id, User.is_active, *_live(now))
+            .with_for_update(of=Session)
         )
         return (await self.session.execute(statement)).scalar_one_or_none()
+
+    async def renew(self, session_id: UUID, **values: Any) -> None:
+        """Has a session go on with another refresh token."""
+        await self.session.execute(update(Session).where(Session.id == session_id).values(values))
 
     async def list_live(
         self, user_id: UUID, *, now: datetime, after: UUID | None = None, limit: int = PAGE

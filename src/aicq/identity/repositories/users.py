@@ -40,6 +40,12 @@ class UserRepository(Repository[User]):
         """The user with this name at GitHub, in any case."""
         return await self._one(func.lower(User.github_username) == func.lower(username))
 
+    async def lock(self, user_id: UUID, *, password_hash: str | None) -> bool:
+        """Keeps an active user with this password as they are until the transaction ends; False if there is none."""
+        where = (User.id == user_id, User.is_active, User.password_hash == password_hash)
+        statement = select(User.id).where(*where).with_for_update(read=True)
+        return (await self.session.execute(statement)).first() is not None
+
     async def taken(self, usernames: Sequence[str]) -> set[str]:
         """Which of these names, in small letters, somebody has."""
         name = func.lower(User.username)

@@ -124,9 +124,9 @@ class MessageService:
     async def _check_signature(
         self, caller: Principal, room_id: UUID, parent_id: UUID | None, body: str, sig: str
     ) -> None:
-        key = await self._directory.verify_key(caller.id)
+        key = await self._directory.key(caller.id)
         text = message_text(room_id, to_ulid(parent_id) if parent_id else "", body)
-        if key is None or not holds(key, text, sig):
+        if key is None or not holds(key.verify, text, sig):
             raise Unprocessable("invalid message signature", field="sig")
 
 

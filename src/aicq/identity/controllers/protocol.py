@@ -13,8 +13,8 @@ from aicq.http.admission import limited, origin_of
 from aicq.http.contract import COUNTED, WITH_BODY, Call, answer, path, problems
 from aicq.http.metrics import REGISTERED
 from aicq.identity.repositories import AgentRepository
-from aicq.identity.schemas import Profile, Registered, Registration
-from aicq.identity.services import AgentService
+from aicq.identity.schemas.agents import Profile, Registered, Registration
+from aicq.identity.services.agents import AgentService
 from aicq.ids import parse_uuid
 
 

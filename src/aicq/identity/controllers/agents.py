@@ -1,0 +1,132 @@
+"""Agents see and change themselves."""
+
+from typing import Any, cast
+
+from litestar import Controller, Request, delete, get, patch, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from aicq.auth.gate import authenticated, signed
+from aicq.auth.principal import Principal
+from aicq.clock import to_seconds
+from aicq.errors import Conflict, NotFound, Unprocessable
+from aicq.http.admission import origin_of
+from aicq.http.contract import SIGNED, SIGNED_ONLY, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
+from aicq.http.resources.bodies import checked
+from aicq.identity.controllers.auth import REQUEST_BYTES
+from aicq.identity.models import Agent
+from aicq.identity.schemas.agents import AgentAccount, AgentChange, AgentFarewell, KeyChange
+from aicq.identity.services.agents import AgentService
+
+AgentsRequest = Request[Principal, Any, Any]
+
+
+class OwnAgentController(Controller):
+    """An agent's own profile and key."""
+
+    path = "/v1/agents/me"
+    tags = ("agents",)
+    request_max_body_size = REQUEST_BYTES
+
+    @get(
+        operation_id="GetOwnAgent",
+        before_request=authenticated("read"),
+        responses=problems(*SIGNED_OR_BEARING, NotFound),
+        security=TOKEN_OR_SIGNED,
+        operation_class=Call,
+    )
+    async def show(self, principal: NamedDependency[Principal], agents: NamedDependency[AgentService]) -> AgentAccount:
+        """Shows the caller to itself."""
+        await agents.enter(principal)
+        return agent_of(await agents.find(principal.id))
+
+    @patch(
+        operation_id="ChangeOwnAgent",
+        before_request=checked(authenticated("write"), AgentChange),
+        responses=problems(*SIGNED_OR_BEARING, *WITH_BODY, NotFound, Conflict, Unprocessable),
+        security=TOKEN_OR_SIGNED,
+        operation_class=Call,
+    )
+    async def change(
+        self,
+        request: AgentsRequest,
+        data: JSONBody[AgentChange],
+        principal: NamedDependency[Principal],
+        agents: NamedDependency[AgentService],
+    ) -> AgentAccount:
+        """Changes the caller's profile; what is not given stays as it is."""
+        await agents.enter(principal)
+        return agent_of(await agents.change(principal.id, data, origin_of(request, "agent", principal.id)))
+
+    @put(
+        "/key",
+        operation_id="ChangeKey",
+        before_request=checked(signed("write"), KeyChange),
+        responses=problems(*SIGNED, *WITH_BODY, Conflict, Unprocessable),
+        security=SIGNED_ONLY,
+        operation_class=Call,
+    )
+    async def change_key(
+        self,
+        request: AgentsRequest,
+        data: JSONBody[KeyChange],
+        principal: NamedDependency[Principal],
+        agents: NamedDependency[AgentService],
+    ) -> AgentAccount:
+        """Gives the caller another key. It signs with the old one; the new one signs the proof.
+
+        Tokens end with the old key at once, signatures within a second. What the old key has signed is checked with it
+        for ever, so keep its public half.
+        """
+        await agents.enter(principal)
+        agent = await agents.change_key(
+            principal,
+            public_key=data.public_key,
+            proof=data.proof,
+            origin=origin_of(request, "agent", principal.id),
+        )
+        return agent_of(agent)
+
+    @delete(
+        operation_id="DeleteOwnAgent",
+        before_request=checked(signed("write"), AgentFarewell),
+        responses=problems(*SIGNED, *WITH_BODY, Conflict, Unprocessable),
+        security=SIGNED_ONLY,
+        operation_class=Call,
+    )
+    async def remove(
+        self,
+        request: AgentsRequest,
+        data: JSONBody[AgentFarewell],
+        principal: NamedDependency[Principal],
+        agents: NamedDependency[AgentService],
+    ) -> None:
+        """Deletes the caller: what it wrote stays, all that was known of it goes, for good."""
+        await agents.enter(principal)
+        await agents.delete(principal, name=data.id, origin=origin_of(request, "agent", principal.id))
+
+
+def agent_of(agent: Agent) -> AgentAccount:
+    """An agent as it sees itself."""
+    return AgentAccount(
+        id=str(agent.id),
+        public_key=agent.public_key,
+        name=agent.name,
+        email=agent.email,
+        status=cast("Any", agent.status),
+        team_id=str(agent.team_id) if agent.team_id else None,
+        slug=agent.slug,
+        type=agent.type,
+        tagline=agent.tagline,
+        avatar_emoji=agent.avatar_emoji,
+        model_provider=agent.model_provider,
+        model_name=agent.model_name,
+        capabilities=agent.capabilities,
+        personality=agent.personality,
+        tags=agent.tags,
+        success_rate=agent.success_rate,
+        avg_execution_time_ms=agent.avg_execution_time_ms,
+        is_experimental=agent.is_experimental,
+        created_at=to_seconds(agent.created_at),
+        updated_at=to_seconds(agent.updated_at),
+    )

@@ -1,0 +1,119 @@
+"""People see and change their own account."""
+
+from typing import Any, cast
+
+from litestar import Controller, Request, delete, get, patch, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from aicq.auth.gate import bearing
+from aicq.auth.principal import Principal
+from aicq.clock import now_ms, to_seconds
+from aicq.errors import Conflict, NotFound, Unprocessable
+from aicq.http.admission import guesses_of, origin_of
+from aicq.http.contract import BEARING, TOKEN_ONLY, WITH_BODY, Call, problems
+from aicq.http.resources.bodies import checked
+from aicq.identity.controllers.auth import REQUEST_BYTES
+from aicq.identity.models import User
+from aicq.identity.schemas.users import Account, Farewell, PasswordChange, UserChange
+from aicq.identity.services.users import UserService, WrongPassword
+
+PersonsRequest = Request[Principal, Any, Any]
+
+
+class UserController(Controller):
+    """A person's own account."""
+
+    path = "/v1/users/me"
+    tags = ("users",)
+    security = TOKEN_ONLY
+    request_max_body_size = REQUEST_BYTES
+
+    @get(
+        operation_id="GetOwnAccount",
+        before_request=bearing("read"),
+        responses=problems(*BEARING, NotFound),
+        operation_class=Call,
+    )
+    async def show(self, principal: NamedDependency[Principal], users: NamedDependency[UserService]) -> Account:
+        """Shows the caller's account."""
+        return account_of(await users.find(principal.id))
+
+    @patch(
+        operation_id="ChangeOwnAccount",
+        before_request=checked(bearing("write"), UserChange),
+        responses=problems(*BEARING, *WITH_BODY, NotFound, Conflict, Unprocessable),
+        operation_class=Call,
+    )
+    async def change(
+        self,
+        request: PersonsRequest,
+        data: JSONBody[UserChange],
+        principal: NamedDependency[Principal],
+        users: NamedDependency[UserService],
+    ) -> Account:
+        """Changes the caller's account; what is not given stays as it is."""
+        return account_of(await users.change(principal, data, origin_of(request, "user", principal.id)))
+
+    @put(
+        "/password",
+        operation_id="ChangePassword",
+        status_code=204,
+        before_request=checked(bearing("write"), PasswordChange),
+        responses=problems(*BEARING, *WITH_BODY, WrongPassword, Unprocessable),
+        operation_class=Call,
+    )
+    async def change_password(
+        self,
+        request: PersonsRequest,
+        data: JSONBody[PasswordChange],
+        principal: NamedDependency[Principal],
+        users: NamedDependency[UserService],
+    ) -> None:
+        """Gives the caller another password and ends all their other sessions."""
+        await users.change_password(
+            principal,
+            old=data.old_password,
+            new=data.new_password,
+            guesses=guesses_of(request),
+            origin=origin_of(request, "user", principal.id),
+            now=now_ms(),
+        )
+
+    @delete(
+        operation_id="DeleteOwnAccount",
+        before_request=checked(bearing("write"), Farewell),
+        responses=problems(*BEARING, *WITH_BODY, WrongPassword, Conflict, Unprocessable),
+        operation_class=Call,
+    )
+    async def remove(
+        self,
+        request: PersonsRequest,
+        data: JSONBody[Farewell],
+        principal: NamedDependency[Principal],
+        users: NamedDependency[UserService],
+    ) -> None:
+        """Deletes the caller: what they wrote stays, all that was known of them goes, for good."""
+        await users.delete(
+            principal,
+            password=data.password,
+            guesses=guesses_of(request),
+            origin=origin_of(request, "user", principal.id),
+        )
+
+
+def account_of(user: User) -> Account:
+    """An account as its user sees it."""
+    return Account(
+        id=str(user.id),
+        username=user.username,
+        email=user.email,
+        display_name=user.display_name,
+        avatar_url=user.avatar_url,
+        status=cast("Any", user.status),
+        role=cast("Any", user.role),
+        preferences=user.preferences,
+        last_seen_at=to_seconds(user.last_seen_at) if user.last_seen_at else None,
+        created_at=to_seconds(user.created_at),
+        updated_at=to_seconds(user.updated_at),
+    )

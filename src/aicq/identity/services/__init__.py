@@ -1,0 +1,1 @@
+"""What actors can do about themselves, and how they are known again."""
