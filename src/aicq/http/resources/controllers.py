@@ -258,6 +258,7 @@ class Calls:
             operation_id=name,
             summary=told.partition(".")[0].partition(",")[0],
             before_request=self._gate if body is None else checked(self._gate, body),
+            response_description="It is done." if returns is None else "What is there now.",
             responses=problems(*ADMITTED, *errors),
             response_headers=headers,
             tags=["admin"],

@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, cast
+from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, Meta
@@ -234,7 +235,7 @@ class Resource:
 
     def path(self, row: Row) -> str:
         """Where a row is found."""
-        key = "/".join(str(self.fields[name].show(row[name])) for name in self.key)
+        key = "/".join(quote(str(self.fields[name].show(row[name])), safe="/:") for name in self.key)
         return f"/admin/{self.name}/{key}"
 
     def tag(self, row: Row) -> str:
