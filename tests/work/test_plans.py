@@ -4,12 +4,24 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from aicq.work.models import (
+    Activity,
+    Evidence,
+    EvidenceLink,
+    Execution,
+    ExecutionTotals,
+    Project,
+    Task,
+    TaskAttachment,
+    TaskComment,
+)
 from aicq.work.repositories import (
     ActivityFilter,
     ActivityRepository,
@@ -25,24 +37,23 @@ from aicq.work.repositories import (
     TaskFilter,
     TaskRepository,
 )
-from tests.plans import indexes_of, indexes_of_call, non_keys
+from tests.db.observed import ROWS, indexes_that_are_no_keys, observed
 from tests.servers import Databases
-from tests.work.conftest import Connection
 
-TABLES = (
-    "projects",
-    "tasks",
-    "task_comments",
-    "task_attachments",
-    "evidence",
-    "evidence_links",
-    "agent_executions",
-    "execution_totals",
-    "activity_feed",
+MODELS = (
+    Activity,
+    Evidence,
+    EvidenceLink,
+    Execution,
+    ExecutionTotals,
+    Project,
+    Task,
+    TaskAttachment,
+    TaskComment,
 )
 
 # Ids that tell a row's number, so that a test can name the row it wants.
-FILL = """
+FILL = f"""
 CREATE FUNCTION n(kind int, number bigint) RETURNS uuid IMMUTABLE LANGUAGE sql AS
     $$ SELECT (lpad(to_hex(kind), 8, '0') || lpad(to_hex(number), 24, '0'))::uuid $$;
 INSERT INTO agents (id, name) SELECT n(1, i), 'a' || i FROM generate_series(1, 200) i;
@@ -50,7 +61,7 @@ INSERT INTO teams (id, name, slug, owner_id) SELECT n(2, i), 't', 't' || i, n(1,
 INSERT INTO projects (id, slug, name, owner_id, team_id, repository_url, status)
     SELECT n(3, i), 'p' || i, 'p', n(1, i % 200 + 1), n(2, i % 200 + 1), 'https://x.io/' || i,
         CASE WHEN i % 200 = 0 THEN 'paused' ELSE 'active' END
-    FROM generate_series(1, 20000) i;
+    FROM generate_series(1, {ROWS}) i;
 INSERT INTO tasks (
     id, project_id, title, type, status, priority, labels, created_by, assignee_id, github_issue_number,
     github_pr_number, closed_at
@@ -59,29 +70,29 @@ INSERT INTO tasks (
     CASE WHEN i % 200 = 0 THEN 'critical' ELSE 'low' END, jsonb_build_array('l' || i % 500),
     n(1, i % 200 + 1), CASE WHEN i % 2 = 0 THEN n(1, i % 200 + 1) END, i, i,
     CASE WHEN i % 200 <> 6 AND i % 3 = 0 THEN now() END
-    FROM generate_series(1, 20000) i;
+    FROM generate_series(1, {ROWS}) i;
 INSERT INTO task_comments (id, task_id, author_id, body, github_comment_id, created_at)
-    SELECT n(5, i), n(4, i % 2000 + 1), n(1, i % 200 + 1), 'b', i, now() - (20000 - i) * interval '1 min'
-    FROM generate_series(1, 20000) i;
+    SELECT n(5, i), n(4, i % 2000 + 1), n(1, i % 200 + 1), 'b', i, now() - ({ROWS} - i) * interval '1 min'
+    FROM generate_series(1, {ROWS}) i;
 INSERT INTO evidence (
     id, project_id, author_id, claim, source_type, tags, claimed_score, computed_score, scoring_method, scored_by,
     verified_by, verified_at
 ) SELECT n(6, i), n(3, i % 100 + 1), n(1, i % 100 + 1), 'c', 's' || i % 50, jsonb_build_array('t' || i % 500),
     (i % 1000)::numeric / 1000, (i % 1000)::numeric / 1000, 'm', n(1, i % 200 + 1),
     CASE WHEN i % 100 > 0 THEN n(1, i % 90 + 110) END, CASE WHEN i % 100 > 0 THEN now() END
-    FROM generate_series(1, 20000) i;
+    FROM generate_series(1, {ROWS}) i;
 UPDATE evidence SET task_id = n(4, ('x' || right(id::text, 8))::bit(32)::int) WHERE project_id = n(3, 1);
 INSERT INTO evidence_links (low_id, high_id, kind, created_by)
-    SELECT n(6, i), n(6, i + 1), 'related', n(1, i % 200 + 1) FROM generate_series(1, 19999) i;
+    SELECT n(6, i), n(6, i + 1), 'related', n(1, i % 200 + 1) FROM generate_series(1, {ROWS} - 1) i;
 INSERT INTO task_attachments (id, task_id, uploaded_by, file_name, byte_size, storage_path, evidence_id)
-    SELECT n(7, i), n(4, i % 2000 + 1), n(1, i % 200 + 1), 'f', 1, 's', n(6, i) FROM generate_series(1, 20000) i;
+    SELECT n(7, i), n(4, i % 2000 + 1), n(1, i % 200 + 1), 'f', 1, 's', n(6, i) FROM generate_series(1, {ROWS}) i;
 INSERT INTO agent_executions (id, agent_id, task_id, evidence_id, status, started_at, created_at, idempotency_key)
     SELECT n(8, i), n(1, i % 200 + 1), n(4, i), n(6, i),
         CASE WHEN i % 1000 = 0 THEN 'running' ELSE 'pending' END, CASE WHEN i % 1000 = 0 THEN now() END,
-        now() - (20000 - i) * interval '1 min', i FROM generate_series(1, 20000) i;
+        now() - ({ROWS} - i) * interval '1 min', i FROM generate_series(1, {ROWS}) i;
 INSERT INTO activity_feed (id, project_id, task_id, actor_id, activity_type, summary, is_public, created_at)
-    SELECT n(9, i), NULL, n(4, i), n(1, i % 200 + 1), 'a', 's', i % 200 = 0, now() - (20000 - i) * interval '1 min'
-    FROM generate_series(1, 20000) i;
+    SELECT n(9, i), NULL, n(4, i), n(1, i % 200 + 1), 'a', 's', i % 200 = 0, now() - ({ROWS} - i) * interval '1 min'
+    FROM generate_series(1, {ROWS}) i;
 ANALYZE
 """
 
@@ -94,7 +105,7 @@ def n(kind: int, number: int) -> UUID:
 AGENT, TEAM, PROJECT, TASK, EVIDENCE = n(1, 7), n(2, 7), n(3, 7), n(4, 7), n(6, 7)
 LATELY = datetime.now(UTC) - timedelta(hours=1)
 
-Call = Callable[[AsyncSession], Awaitable[object]]
+Call = Callable[[AsyncSession], Awaitable[Any]]
 
 CALLS: dict[str, Call] = {
     "ix_projects_owner_id": lambda s: ProjectRepository(s).page(ProjectFilter(owner_id=AGENT), limit=50),
@@ -144,13 +155,13 @@ CALLS: dict[str, Call] = {
 
 # What Postgres asks by itself when the row that is pointed at goes.
 DELETES = {
-    "ix_tasks_created_by": "UPDATE ONLY tasks SET created_by = NULL WHERE $1 = created_by",
-    "ix_task_attachments_uploaded_by": "SELECT FROM ONLY task_attachments x WHERE $1 = uploaded_by FOR KEY SHARE OF x",
-    "ix_evidence_author_id": "SELECT FROM ONLY evidence x WHERE $1 = author_id FOR KEY SHARE OF x",
-    "ix_evidence_scored_by": "UPDATE ONLY evidence SET scored_by = NULL WHERE $1 = scored_by",
-    "ix_evidence_verified_by": "UPDATE ONLY evidence SET verified_by = NULL WHERE $1 = verified_by",
-    "ix_evidence_links_created_by": "UPDATE ONLY evidence_links SET created_by = NULL WHERE $1 = created_by",
-    "ix_agent_executions_evidence_id": "UPDATE ONLY agent_executions SET evidence_id = NULL WHERE $1 = evidence_id",
+    "ix_tasks_created_by": "UPDATE ONLY tasks SET created_by = NULL WHERE :id = created_by",
+    "ix_task_attachments_uploaded_by": "SELECT FROM ONLY task_attachments x WHERE :id = uploaded_by FOR KEY SHARE OF x",
+    "ix_evidence_author_id": "SELECT FROM ONLY evidence x WHERE :id = author_id FOR KEY SHARE OF x",
+    "ix_evidence_scored_by": "UPDATE ONLY evidence SET scored_by = NULL WHERE :id = scored_by",
+    "ix_evidence_verified_by": "UPDATE ONLY evidence SET verified_by = NULL WHERE :id = verified_by",
+    "ix_evidence_links_created_by": "UPDATE ONLY evidence_links SET created_by = NULL WHERE :id = created_by",
+    "ix_agent_executions_evidence_id": "UPDATE ONLY agent_executions SET evidence_id = NULL WHERE :id = evidence_id",
 }
 
 # Nobody looks a comment up by it: the index refuses a second one.
@@ -172,22 +183,18 @@ async def database_url(
     await databases.drop(name)
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(database_url, server_settings={"jit": "off"})
-    yield connection
-    await connection.close()
-
-
 @pytest.mark.parametrize("index", CALLS)
-async def test_a_query_uses_its_index(engine: AsyncEngine, database: Connection, index: str) -> None:
-    assert index in await indexes_of_call(engine, database, CALLS[index])
+async def test_a_query_uses_its_index(database_url: str, index: str) -> None:
+    async with observed(database_url) as watched:
+        assert index in await watched.indexes(CALLS[index](watched.session))
 
 
 @pytest.mark.parametrize("index", DELETES)
-async def test_a_delete_of_what_is_pointed_at_uses_its_index(database: Connection, index: str) -> None:
-    assert await indexes_of(database, DELETES[index], EVIDENCE if "evidence_id" in index else AGENT) == {index}
+async def test_a_delete_of_what_is_pointed_at_uses_its_index(database_url: str, index: str) -> None:
+    gone = EVIDENCE if "evidence_id" in index else AGENT
+    async with observed(database_url) as watched:
+        assert index in await watched.indexes(watched.run(DELETES[index], id=gone))
 
 
-async def test_every_index_is_asked_about(database: Connection) -> None:
-    assert await non_keys(database, *TABLES) == CALLS.keys() | DELETES.keys() | GUARDS
+def test_every_index_is_asked_about() -> None:
+    assert indexes_that_are_no_keys(*MODELS) == CALLS.keys() | DELETES.keys() | GUARDS

@@ -29,7 +29,7 @@ from aicq.work.repositories import (
     TaskFilter,
     TaskRepository,
 )
-from tests.plans import statements_of
+from tests.db.observed import observed
 from tests.work.conftest import (
     Connection,
     add_agent,
@@ -470,7 +470,7 @@ async def test_the_feed_is_listed_by_all_that_it_is(
 
 @pytest.mark.parametrize("rows", [1, 30])
 async def test_reading_thirty_takes_as_many_statements_as_reading_one(
-    engine: AsyncEngine, database: Connection, agent: UUID, rows: int
+    database_url: str, database: Connection, agent: UUID, rows: int
 ) -> None:
     for number in range(rows):
         project = await add_project(database, f"p{number}")
@@ -481,16 +481,18 @@ async def test_reading_thirty_takes_as_many_statements_as_reading_one(
         await insert(database, "task_attachments", **file, evidence_id=evidence)
         await insert(database, "task_comments", task_id=task, author_id=agent, body="b")
         await insert(database, "activity_feed", task_id=task, activity_type="a", summary="s")
-    async with AsyncSession(engine) as session:
-        with statements_of(engine) as sent:
-            projects = await ProjectRepository(session).page(ProjectFilter(), limit=50)
-            assert len(await ProjectRepository(session).progress(ids(projects))) == rows
-            found = await EvidenceRepository(session).page(EvidenceFilter(), limit=50)
-            assert len(await EvidenceRepository(session).links(ids(found))) == rows
-            assert len(await AttachmentRepository(session).of_evidence(ids(found))) == rows
-            executions = await ExecutionRepository(session).page(ExecutionFilter(), limit=50)
-            assert len(await ExecutionRepository(session).totals([e.agent_id for e in executions])) == 1
-            assert len(await TaskRepository(session).page(TaskFilter(), limit=50)) == rows
-            assert len(await CommentRepository(session).page(CommentFilter(), limit=50)) == rows
-            assert len(await ActivityRepository(session).page(ActivityFilter(), limit=50)) == rows
-    assert len(sent) == 10
+
+    async def read_all(session: AsyncSession) -> None:
+        projects = await ProjectRepository(session).page(ProjectFilter(), limit=50)
+        assert len(await ProjectRepository(session).progress(ids(projects))) == rows
+        found = await EvidenceRepository(session).page(EvidenceFilter(), limit=50)
+        assert len(await EvidenceRepository(session).links(ids(found))) == rows
+        assert len(await AttachmentRepository(session).of_evidence(ids(found))) == rows
+        executions = await ExecutionRepository(session).page(ExecutionFilter(), limit=50)
+        assert len(await ExecutionRepository(session).totals([e.agent_id for e in executions])) == 1
+        assert len(await TaskRepository(session).page(TaskFilter(), limit=50)) == rows
+        assert len(await CommentRepository(session).page(CommentFilter(), limit=50)) == rows
+        assert len(await ActivityRepository(session).page(ActivityFilter(), limit=50)) == rows
+
+    async with observed(database_url) as watched:
+        assert await watched.count(read_all(watched.session)) == 10
