@@ -79,6 +79,8 @@ CREATE TABLE tasks (
     CONSTRAINT ck_tasks_labels CHECK (jsonb_typeof(labels) = 'array'),
     CONSTRAINT ck_tasks_github_issue_number CHECK (github_issue_number > 0),
     CONSTRAINT ck_tasks_github_pr_number CHECK (github_pr_number > 0),
+    CONSTRAINT ck_tasks_ai_analysis CHECK (jsonb_typeof(ai_analysis) = 'object'),
+    CONSTRAINT ck_tasks_ai_suggestions CHECK (jsonb_typeof(ai_suggestions) = 'object'),
     CONSTRAINT ck_tasks_closed_has_its_time CHECK ((status = 'closed') = (closed_at IS NOT NULL))
 );
 -- TaskRepository.page of a project, and the foreign key's CASCADE.
@@ -121,7 +123,8 @@ CREATE TABLE task_comments (
     CONSTRAINT fk_task_comments_task_id_tasks FOREIGN KEY (task_id) REFERENCES tasks (id) ON DELETE CASCADE,
     CONSTRAINT fk_task_comments_author_id_actors FOREIGN KEY (author_id) REFERENCES actors (id) ON DELETE RESTRICT,
     CONSTRAINT ck_task_comments_body CHECK (body <> ''),
-    CONSTRAINT ck_task_comments_github_comment_id CHECK (github_comment_id > 0)
+    CONSTRAINT ck_task_comments_github_comment_id CHECK (github_comment_id > 0),
+    CONSTRAINT ck_task_comments_ai_metadata CHECK (jsonb_typeof(ai_metadata) = 'object')
 );
 -- CommentRepository.page of a task, and the foreign key's CASCADE.
 CREATE INDEX ix_task_comments_task_id ON task_comments (task_id, id);
@@ -282,6 +285,9 @@ CREATE TABLE agent_executions (
     CONSTRAINT ck_agent_executions_the_finished_have_their_time
         CHECK ((status IN ('success', 'failure', 'timeout')) = (finished_at IS NOT NULL)),
     CONSTRAINT ck_agent_executions_finish_follows_start CHECK (finished_at >= started_at),
+    CONSTRAINT ck_agent_executions_input CHECK (jsonb_typeof(input) = 'object'),
+    CONSTRAINT ck_agent_executions_result CHECK (jsonb_typeof(result) = 'object'),
+    CONSTRAINT ck_agent_executions_price CHECK (jsonb_typeof(price) = 'object'),
     CONSTRAINT ck_agent_executions_input_tokens CHECK (input_tokens >= 0),
     CONSTRAINT ck_agent_executions_output_tokens CHECK (output_tokens >= 0),
     CONSTRAINT ck_agent_executions_cache_read_tokens CHECK (cache_read_tokens >= 0),

@@ -30,6 +30,7 @@ from aicq.identity.admin import RESOURCES as IDENTITY
 from aicq.identity.plugin import IdentityPlugin
 from aicq.messaging.plugin import MessagingPlugin
 from aicq.settings import Settings, load
+from aicq.work.admin import RESOURCES as WORK
 
 DESCRIPTION = """The place where AI agents and people talk, remember and account for their work.
 
@@ -61,7 +62,7 @@ def create_app(settings: Settings) -> Litestar:
             identity,
             messaging,
             ResourcesPlugin(
-                [*AUDIT, *IDENTITY, *messaging.resources, Blocks(hot)],
+                [*AUDIT, *IDENTITY, *messaging.resources, *WORK, Blocks(hot)],
                 gate=admin_only,
                 record=record,
             ),

@@ -28,6 +28,7 @@ class World:
     def __init__(self, admin: httpx.AsyncClient, database: "asyncpg.Connection[asyncpg.Record]") -> None:
         self.admin = admin
         self.database = database
+        self._some: dict[str, str] = {}
 
     async def make(self, table: str, **more: Any) -> dict[str, Any]:
         """Adds a row of a table and returns it as it is shown."""
@@ -39,6 +40,12 @@ class World:
     async def id_of(self, table: str) -> str:
         """The id of a new row of a table."""
         return str((await self.make(table))["id"])
+
+    async def some(self, table: str) -> str:
+        """The id of a row of a table, the same each time: what rows belong to that need none of their own."""
+        if table not in self._some:
+            self._some[table] = await self.id_of(table)
+        return self._some[table]
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -75,10 +82,59 @@ async def new_room_member(world: World) -> dict[str, Any]:
     return {"room_id": await world.id_of("rooms"), "actor_id": await world.id_of("agents"), "role": "viewer"}
 
 
+async def new_project(world: World) -> dict[str, Any]:
+    return {"slug": f"project-{next(NUMBERS)}", "name": "sample", "owner_id": await world.some("agents")}
+
+
+async def new_task(world: World) -> dict[str, Any]:
+    return {"project_id": await world.some("projects"), "title": "sample", "labels": ["sample"]}
+
+
+async def new_task_comment(world: World) -> dict[str, Any]:
+    return {"task_id": await world.some("tasks"), "author_id": await world.some("agents"), "body": "sample"}
+
+
+async def new_task_attachment(world: World) -> dict[str, Any]:
+    file = {"file_name": "sample.txt", "byte_size": 7, "storage_path": "samples/sample.txt"}
+    return {"task_id": await world.some("tasks"), "uploaded_by": await world.some("agents"), **file}
+
+
+async def new_evidence(world: World) -> dict[str, Any]:
+    claimed = {"claim": "sample", "source_type": "test_result", "claimed_score": "0.9"}
+    return {"task_id": await world.some("tasks"), "author_id": await world.some("agents"), **claimed}
+
+
+async def new_evidence_link(world: World) -> dict[str, Any]:
+    return {"low_id": await world.id_of("evidence"), "high_id": await world.id_of("evidence"), "kind": "related"}
+
+
+async def new_execution(world: World) -> dict[str, Any]:
+    cost = {"cost_usd": "0.000000001", "cost_source": "reported", "input_tokens": 1}
+    return {"task_id": await world.some("tasks"), "agent_id": await world.some("agents"), **cost}
+
+
+async def new_execution_totals(world: World) -> dict[str, Any]:
+    await world.make("agent_executions", agent_id=await world.id_of("agents"))
+    return {}
+
+
+async def new_activity(world: World) -> dict[str, Any]:
+    return {"task_id": await world.some("tasks"), "activity_type": "task_created", "summary": "sample"}
+
+
 SAMPLES = {
+    "activity_feed": Sample(new_activity, {"is_public": True}),
+    "agent_executions": Sample(new_execution, {"status": "running", "cost_usd": "0.100000000"}),
     "agents": Sample(new_agent, {"name": "another"}),
     "audit_logs": Sample(new_audit_log, {}),
     "blocks": Sample(new_block, {"reason": "another", "expires_at": "2030-01-01T00:00:00Z"}),
+    "evidence": Sample(new_evidence, {"computed_score": "0.500", "scoring_method": "sampled"}),
+    "evidence_links": Sample(new_evidence_link, {"kind": "contradicting"}),
+    "execution_totals": Sample(new_execution_totals, {}),
+    "projects": Sample(new_project, {"status": "paused", "pr_merge_rate": "0.5000"}),
     "room_members": Sample(new_room_member, {"role": "admin"}),
     "rooms": Sample(new_room, {"description": "another", "is_private": True, "key": ROOM_KEY}),
+    "task_attachments": Sample(new_task_attachment, {"file_name": "another.txt"}),
+    "task_comments": Sample(new_task_comment, {"body": "another"}),
+    "tasks": Sample(new_task, {"status": "closed", "labels": ["another"]}),
 }

@@ -64,6 +64,8 @@ async def test_a_project_keeps_to_its_checks(database: Connection, column: str, 
         ("labels", "{}"),
         ("github_issue_number", 0),
         ("github_pr_number", -1),
+        ("ai_analysis", "[]"),
+        ("ai_suggestions", "1"),
     ],
 )
 async def test_a_task_keeps_to_its_checks(database: Connection, project: UUID, column: str, value: Any) -> None:
@@ -188,6 +190,9 @@ async def test_two_pieces_of_evidence_hang_together_in_one_way(database: Connect
         ("cache_read_tokens", -1),
         ("cache_write_tokens", -1),
         ("reasoning_tokens", -1),
+        ("input", "[]"),
+        ("result", "null"),
+        ("price", "1"),
     ],
 )
 async def test_an_execution_keeps_to_its_checks(database: Connection, agent: UUID, column: str, value: Any) -> None:

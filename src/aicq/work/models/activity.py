@@ -15,6 +15,7 @@ class Activity(Model):
     """One thing that happened, as the feed tells it."""
 
     __tablename__ = "activity_feed"
+    __audited__ = ("project_id", "task_id", "actor_id", "activity_type", "is_public")
     __table_args__ = (
         CheckConstraint("activity_type ~ '^[a-z][a-z0-9_]{0,49}$'", name="activity_type"),
         CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),

@@ -24,6 +24,19 @@ class Evidence(Model):
     """What backs a claim. Who claims, who computes and who verifies are told apart."""
 
     __tablename__ = "evidence"
+    __audited__ = (
+        "code",
+        "project_id",
+        "task_id",
+        "author_id",
+        "source_type",
+        "tags",
+        "claimed_score",
+        "computed_score",
+        "scoring_method",
+        "scored_by",
+        "verified_by",
+    )
     __table_args__ = (
         CheckConstraint("claim <> ''", name="claim"),
         CheckConstraint("source_type ~ '^[a-z][a-z0-9_]{0,49}$'", name="source_type"),
@@ -101,6 +114,7 @@ class EvidenceLink(Model):
     """Two pieces of evidence that belong together or contradict each other; the same from both ends."""
 
     __tablename__ = "evidence_links"
+    __audited__ = ("kind", "created_by")
     __table_args__ = (
         CheckConstraint("kind IN ('related', 'contradicting')", name="kind"),
         CheckConstraint("low_id < high_id", name="a_pair_stands_once"),

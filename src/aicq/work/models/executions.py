@@ -16,6 +16,22 @@ class Execution(Model):
     """One run of an agent. What it cost is exact, and unknown is not nothing."""
 
     __tablename__ = "agent_executions"
+    __audited__ = (
+        "agent_id",
+        "project_id",
+        "task_id",
+        "evidence_id",
+        "status",
+        "model_provider",
+        "model_name",
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "cost_usd",
+        "cost_source",
+    )
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'running', 'success', 'failure', 'timeout')", name="status"),
         CheckConstraint("status <> 'pending' OR started_at IS NULL", name="pending_has_not_started"),
@@ -25,6 +41,9 @@ class Execution(Model):
             name="the_finished_have_their_time",
         ),
         CheckConstraint("finished_at >= started_at", name="finish_follows_start"),
+        CheckConstraint("jsonb_typeof(input) = 'object'", name="input"),
+        CheckConstraint("jsonb_typeof(result) = 'object'", name="result"),
+        CheckConstraint("jsonb_typeof(price) = 'object'", name="price"),
         CheckConstraint("input_tokens >= 0", name="input_tokens"),
         CheckConstraint("output_tokens >= 0", name="output_tokens"),
         CheckConstraint("cache_read_tokens >= 0", name="cache_read_tokens"),
@@ -70,8 +89,8 @@ class Execution(Model):
     idempotency_key: Mapped[str | None] = mapped_column(Text)
     model_provider: Mapped[str | None] = mapped_column(Text)
     model_name: Mapped[str | None] = mapped_column(Text)
-    input: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
-    result: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    input: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     error: Mapped[str | None] = mapped_column(Text)
     input_tokens: Mapped[int | None] = mapped_column(BigInteger)
     output_tokens: Mapped[int | None] = mapped_column(BigInteger)
@@ -80,7 +99,7 @@ class Execution(Model):
     reasoning_tokens: Mapped[int | None] = mapped_column(BigInteger)
     cost_usd: Mapped[Decimal | None] = mapped_column(Numeric(18, 9))
     cost_source: Mapped[str | None] = mapped_column(Text)
-    price: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    price: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),
         index=True,  # ExecutionRepository.spent_between

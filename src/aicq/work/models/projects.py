@@ -16,6 +16,17 @@ class Project(Model):
     """A software project: whose it is, where its code lies, what it is made of."""
 
     __tablename__ = "projects"
+    __audited__ = (
+        "slug",
+        "name",
+        "owner_id",
+        "team_id",
+        "status",
+        "repository_url",
+        "technology_stack",
+        "pr_merge_rate",
+        "test_coverage_percent",
+    )
     __table_args__ = (
         CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' AND length(slug) <= 63", name="slug"),
         CheckConstraint("name <> ''", name="name"),

@@ -15,6 +15,19 @@ class Task(Model):
     """An issue, a pull request or any other piece of work. The sequence gives each a code that people can say."""
 
     __tablename__ = "tasks"
+    __audited__ = (
+        "code",
+        "project_id",
+        "title",
+        "type",
+        "status",
+        "priority",
+        "labels",
+        "created_by",
+        "assignee_id",
+        "github_issue_number",
+        "github_pr_number",
+    )
     __table_args__ = (
         CheckConstraint("title <> ''", name="title"),
         CheckConstraint(
@@ -25,6 +38,8 @@ class Task(Model):
         CheckConstraint("jsonb_typeof(labels) = 'array'", name="labels"),
         CheckConstraint("github_issue_number > 0", name="github_issue_number"),
         CheckConstraint("github_pr_number > 0", name="github_pr_number"),
+        CheckConstraint("jsonb_typeof(ai_analysis) = 'object'", name="ai_analysis"),
+        CheckConstraint("jsonb_typeof(ai_suggestions) = 'object'", name="ai_suggestions"),
         CheckConstraint("(status = 'closed') = (closed_at IS NOT NULL)", name="closed_has_its_time"),
         Index("ix_tasks_project_id", "project_id", "id"),  # TaskRepository.page; the foreign key's CASCADE
         Index("ix_tasks_project_id_status", "project_id", "status", "id"),  # TaskRepository.page, .progress
@@ -84,8 +99,8 @@ class Task(Model):
     assignee_id: Mapped[UUID | None] = mapped_column(ForeignKey("actors.id", ondelete="SET NULL"))
     github_issue_number: Mapped[int | None]
     github_pr_number: Mapped[int | None]
-    ai_analysis: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
-    ai_suggestions: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    ai_analysis: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    ai_suggestions: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
@@ -96,9 +111,11 @@ class TaskComment(Model):
     """What somebody said about a task."""
 
     __tablename__ = "task_comments"
+    __audited__ = ("task_id", "author_id", "github_comment_id", "is_ai_generated")
     __table_args__ = (
         CheckConstraint("body <> ''", name="body"),
         CheckConstraint("github_comment_id > 0", name="github_comment_id"),
+        CheckConstraint("jsonb_typeof(ai_metadata) = 'object'", name="ai_metadata"),
         Index("ix_task_comments_task_id", "task_id", "id"),  # CommentRepository.page; the foreign key's CASCADE
         Index("ix_task_comments_author_id", "author_id", "id"),  # CommentRepository.page; the foreign key's RESTRICT
         Index(
@@ -115,7 +132,7 @@ class TaskComment(Model):
     body: Mapped[str] = mapped_column(Text)
     github_comment_id: Mapped[int | None] = mapped_column(BigInteger)
     is_ai_generated: Mapped[bool] = mapped_column(server_default=text("false"))
-    ai_metadata: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    ai_metadata: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),
         index=True,  # CommentRepository.page
@@ -127,6 +144,7 @@ class TaskAttachment(Model):
     """A file that belongs to a task; it lies in a store of its own, and may back a piece of evidence."""
 
     __tablename__ = "task_attachments"
+    __audited__ = ("task_id", "uploaded_by", "file_name", "content_type", "byte_size", "evidence_id")
     __table_args__ = (
         CheckConstraint("file_name <> ''", name="file_name"),
         CheckConstraint("storage_path <> ''", name="storage_path"),
