@@ -19,7 +19,7 @@ from tests.admin.conftest import RESOURCES, TOKEN
 from tests.admin.samples import ROOM_KEY, SAMPLES, World
 from tests.agents import error_of
 from tests.conftest import RAISED_LIMITS, running
-from tests.plans import statements_of
+from tests.db.observed import statements_of
 from tests.project.openapi import DOCUMENT
 from tests.servers import Databases
 

@@ -6,11 +6,11 @@ async with observed(database_url) as watched:
 """
 
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from sqlalchemy import Index, Table, event, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from aicq.db.engine import create_engine
 from aicq.db.models import Model
@@ -57,19 +57,29 @@ class Observed:
         return self._ran[before:]
 
 
+@contextmanager
+def statements_of(engine: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that an engine sends while the context is open, each with what it was given."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, given: Any, _context: Any, _many: Any) -> None:
+        sent.append((statement, given))
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(engine.sync_engine, "before_cursor_execute", note)
+
+
 @asynccontextmanager
 async def observed(database_url: str) -> AsyncIterator[Observed]:
     """A session that is watched; what it does is not committed."""
     engine = create_engine(database_url, name="test")
-    ran: list[tuple[str, Any]] = []
-
-    def remember(_connection: Any, _cursor: Any, statement: str, given: Any, _context: Any, _many: Any) -> None:
-        ran.append((statement, given))
-
-    event.listen(engine.sync_engine, "before_cursor_execute", remember)
     try:
-        async with AsyncSession(engine, expire_on_commit=False) as session:
-            yield Observed(session, ran)
+        with statements_of(engine) as sent:
+            async with AsyncSession(engine, expire_on_commit=False) as session:
+                yield Observed(session, sent)
     finally:
         await engine.dispose()
 
