@@ -129,7 +129,7 @@ class Resource:
         _refuse_secrets(self.name, [field.name for field in self.shown])
         _refuse_secrets(self.name, [*create, *update, *filters, *search])
         self.changeable = [*update, *(secret.column for secret in self.secrets.values())]
-        self.told_of = {*create, *self.changeable, *model.__audited__}
+        self.told_of = {*create, *self.changeable, *model.__audited__} - {*self.key}
         read = {*self.key, *(field.name for field in self.shown), *self.changeable}
         self._columns = [column for column in self.table.columns if column.name in read]
         sealed = [self._secret_field(name, secret) for name, secret in self.secrets.items()]

@@ -61,7 +61,7 @@ class Rows:
         # Before anything is asked of the session: its connection is not to be held while secrets are hashed.
         values = {**self._resource.new_key(now), **await self._resource.sealed(written)}
         row = await self._resource.add(session, values)
-        new = {name: row[name] for name in values}
+        new = {name: row[name] for name in values if name in self._resource.told_of}
         await self._tell(session, origin, "create", row, new=new)
         return row
 
