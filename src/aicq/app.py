@@ -26,7 +26,6 @@ from aicq.http.drain import drain_lifespan
 from aicq.http.edge import EdgePlugin
 from aicq.http.plugin import SystemPlugin
 from aicq.http.resources.plugin import ResourcesPlugin
-from aicq.identity.admin import RESOURCES as IDENTITY
 from aicq.identity.plugin import IdentityPlugin
 from aicq.messaging.plugin import MessagingPlugin
 from aicq.settings import Settings, load
@@ -62,7 +61,7 @@ def create_app(settings: Settings) -> Litestar:
             identity,
             messaging,
             ResourcesPlugin(
-                [*AUDIT, *IDENTITY, *messaging.resources, *WORK, Blocks(hot)],
+                [*AUDIT, *identity.resources, *messaging.resources, *WORK, Blocks(hot)],
                 gate=admin_only,
                 record=record,
             ),

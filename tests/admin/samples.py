@@ -15,6 +15,10 @@ import msgspec
 NUMBERS = count(1)
 
 ROOM_KEY = "a room key that is never shown"
+PASSWORD = "a password that is never shown"
+MFA_SECRET = "a second factor that is never shown"
+WEBHOOK_SECRET = "a webhook's secret that is never shown"
+SECRETS = {ROOM_KEY, PASSWORD, MFA_SECRET, WEBHOOK_SECRET}
 
 
 class World:
@@ -72,6 +76,32 @@ async def new_audit_log(world: World) -> dict[str, Any]:
 
 async def new_block(_: World) -> dict[str, Any]:
     return {"address": str(IPv4Address("10.0.0.0") + next(NUMBERS)), "reason": "sample"}
+
+
+async def new_user(_: World) -> dict[str, Any]:
+    name = f"user-{next(NUMBERS)}"
+    return {"username": name, "email": f"{name}@example.org", "display_name": "Somebody"}
+
+
+async def new_session(world: World) -> dict[str, Any]:
+    await world.database.execute(
+        "INSERT INTO sessions (user_id, token_hash, ip, expires_at)"
+        " VALUES ($1::text::uuid, md5(random()::text) || md5(random()::text), '::1', now() + interval '1 day')",
+        await world.id_of("users"),
+    )
+    return {}
+
+
+async def new_friendship(world: World) -> dict[str, Any]:
+    return {"actor_id": await world.id_of("users"), "friend_id": await world.id_of("agents")}
+
+
+async def new_team(world: World) -> dict[str, Any]:
+    return {"name": "Red", "slug": f"team-{next(NUMBERS)}", "owner_id": await world.id_of("users")}
+
+
+async def new_team_membership(world: World) -> dict[str, Any]:
+    return {"team_id": await world.id_of("teams"), "actor_id": await world.id_of("agents"), "role": "viewer"}
 
 
 async def new_room(_: World) -> dict[str, Any]:
@@ -132,7 +162,12 @@ SAMPLES = {
     "evidence_links": Sample(new_evidence_link, {"kind": "contradicting"}),
     "execution_totals": Sample(new_execution_totals, {}),
     "projects": Sample(new_project, {"status": "paused", "pr_merge_rate": "0.5000"}),
+    "friendships": Sample(new_friendship, {"status": "blocked"}),
     "room_members": Sample(new_room_member, {"role": "admin"}),
+    "sessions": Sample(new_session, {}),
+    "team_memberships": Sample(new_team_membership, {"role": "admin"}),
+    "teams": Sample(new_team, {"name": "Blue", "webhook_secret": WEBHOOK_SECRET}),
+    "users": Sample(new_user, {"role": "admin", "password": PASSWORD, "mfa_secret": MFA_SECRET}),
     "rooms": Sample(new_room, {"description": "another", "is_private": True, "key": ROOM_KEY}),
     "task_attachments": Sample(new_task_attachment, {"file_name": "another.txt"}),
     "task_comments": Sample(new_task_comment, {"body": "another"}),

@@ -16,7 +16,7 @@ from aicq.db.plugin import DatabasePlugin
 from aicq.http.resources.resource import Resource
 from aicq.settings import load
 from tests.admin.conftest import RESOURCES, TOKEN
-from tests.admin.samples import ROOM_KEY, SAMPLES, World
+from tests.admin.samples import SAMPLES, SECRETS, World
 from tests.agents import error_of
 from tests.conftest import RAISED_LIMITS, running
 from tests.db.observed import statements_of
@@ -326,7 +326,7 @@ async def test_no_secret_is_in_any_answer(world: World) -> None:
             await world.admin.patch(path, json={name: "x"}, headers={"If-Match": "*"})
     await world.admin.get("/admin/audit_logs", params={"limit": 200})
 
-    secrets = {ROOM_KEY}
+    secrets = {*SECRETS}
     columns = await world.database.fetch(
         "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
     )

@@ -18,6 +18,7 @@ from aicq.auth.tokens import AccessTokens, Bearers
 from aicq.clock import now_ms
 from aicq.db.plugin import Database
 from aicq.errors import Forbidden, TokenNeeded
+from aicq.identity.admin import resources
 from aicq.identity.controllers.agents import OwnAgentController
 from aicq.identity.controllers.auth import AuthController
 from aicq.identity.controllers.friendships import FriendController
@@ -57,6 +58,7 @@ class IdentityPlugin(InitPlugin):
         self._box = Box(settings.secret_key)
         self.directory = AgentDirectory(database)
         self.bearers = Bearers(self._access_tokens, ActorStandings(database))
+        self.resources = resources(self._hash_password, self._seal)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Adds the routes and their dependencies, and the directory and the bearers where gates find them."""
@@ -87,6 +89,12 @@ class IdentityPlugin(InitPlugin):
         if principal.role != "admin":
             raise Forbidden("only admins may do this")
         return principal.id
+
+    async def _hash_password(self, password: str) -> str:
+        return await self._passwords.hash(password)
+
+    async def _seal(self, text: str) -> str:
+        return self._box.seal(text)
 
     def _provide_users(self, db_session: NamedDependency[AsyncSession]) -> UserService:
         """The users, within the request's transaction."""

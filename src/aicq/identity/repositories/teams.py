@@ -20,12 +20,21 @@ class TeamRepository(Repository[Team]):
 
     async def create(self, team_id: UUID, *, owner_id: UUID, **values: Any) -> Team | None:
         """Adds a team, and its owner as a member; None if there is no such owner any more."""
-        if await self.session.scalar(_living(owner_id)) is None:
+        if not await self.is_living(owner_id):
             return None
         statement = insert(Team).values(id=team_id, owner_id=owner_id, **values).returning(Team)
         team = (await self.session.execute(statement)).scalar_one()
         await self.put_member(team.id, owner_id, "owner")
         return team
+
+    async def is_living(self, actor_id: UUID) -> bool:
+        """Whether there is such an actor; none is deleted before the transaction ends."""
+        return await self.session.scalar(_living(actor_id)) is not None
+
+    async def owner_of(self, team_id: UUID) -> UUID | None:
+        """Whom a team belongs to; nobody changes that before the transaction ends."""
+        statement = select(Team.owner_id).where(Team.id == team_id).with_for_update(read=True)
+        return (await self.session.execute(statement)).scalar_one_or_none()
 
     async def lock(self, team_id: UUID) -> bool:
         """Lets nobody else change who belongs to a team until the transaction ends; False if there is no such team."""
