@@ -310,7 +310,8 @@ BEGIN
             CASE
                 WHEN r.id IS NULL OR r.deleted_at IS NOT NULL THEN 'no_room'
                 -- Its id can be derived by anybody, and any other answer would tell who has written to whom.
-                WHEN r.kind IN ('dm', 'group_dm') AND NOT i.as_member THEN 'no_room'
+                WHEN r.kind IN ('dm', 'group_dm') AND NOT i.as_member AND NOT (i.may_moderate AND i.entry = 'delete')
+                    THEN 'no_room'
                 WHEN NOT r.id = ANY (locked) THEN 'busy'
                 WHEN coalesce(
                     (SELECT a.is_active FROM agents a WHERE a.id = i.author_id),

@@ -28,6 +28,7 @@ from aicq.http.plugin import SystemPlugin
 from aicq.http.resources.plugin import ResourcesPlugin
 from aicq.identity.plugin import IdentityPlugin
 from aicq.messaging.plugin import MessagingPlugin
+from aicq.operations.plugin import OperationsPlugin
 from aicq.settings import Settings, load
 from aicq.work.admin import RESOURCES as WORK
 
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> Litestar:
             AdminPlugin(AdminAccess(settings.admin_token, identity)),
             identity,
             messaging,
+            OperationsPlugin(settings, database.database, hot),
             ResourcesPlugin(
                 [*AUDIT, *identity.resources, *messaging.resources, *WORK, Blocks(hot)],
                 gate=admin_only,

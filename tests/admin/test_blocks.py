@@ -1,6 +1,6 @@
 """Blocked addresses as admins see them: what is written takes effect with the next request, on every worker."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.admin.conftest import TOKEN
 from tests.admin.samples import World
 from tests.servers import RedisServer
 
@@ -35,6 +36,20 @@ async def test_a_block_holds_everywhere_at_once_until_it_is_lifted(
     assert (await world.admin.delete(f"/admin/blocks/{MINE}")).status_code == 204
     assert await is_open(http)
     assert await is_open(another_worker)
+
+
+class TestAutomatically:
+    @pytest.fixture
+    def environment(self) -> Mapping[str, str]:
+        return {"AICQ_ADMIN_TOKEN": TOKEN, "AUTO_BLOCK_ENABLED": "true", "RATE_LIMITS": "channels=1/3600"}
+
+    async def test_who_is_let_in_again_begins_anew(self, world: World, http: httpx.AsyncClient) -> None:
+        asked = [(await http.get("/channels")).status_code for _ in range(12)]
+        assert asked == [200] + [429] * 10 + [403]
+        (found,) = (await world.admin.get("/admin/blocks")).json()["items"]
+        assert (found["address"], found["reason"]) == (MINE, "refused by limits 10 times within an hour")
+        assert (await world.admin.delete(f"/admin/blocks/{MINE}")).status_code == 204
+        assert [(await http.get("/channels")).status_code for _ in range(11)] == [429] * 10 + [403]
 
 
 async def test_a_block_is_over_when_it_says_so(world: World, http: httpx.AsyncClient) -> None:

@@ -22,7 +22,7 @@ from litestar.plugins import InitPlugin
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from aicq.db.engine import connect_pool, create_engine, is_away
-from aicq.errors import OutcomeUnknown, StartError
+from aicq.errors import OutcomeUnknown, StartError, Unavailable
 from aicq.settings import Settings
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -59,6 +59,22 @@ class Database:
         )
         self.sessions = cast("async_sessionmaker[AsyncSession]", self.config.create_session_maker())
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """One unit of work: committed at its end, rolled back on any error.
+
+        Raises:
+            OutcomeUnknown: The connection was lost at the commit.
+        """
+        async with self.sessions() as session:
+            yield session
+            try:
+                await session.commit()
+            except Exception as error:
+                if is_away(error):
+                    raise OutcomeUnknown from error
+                raise
+
     async def open(self) -> None:
         """Opens the driver's pool."""
         self.pool = await connect_pool(self.url, name="aicq log", size=8)
@@ -91,16 +107,11 @@ class DatabasePlugin(InitPlugin):
             await self.database.close()
 
     async def _session(self, request: Request[Any, Any, Any]) -> AsyncGenerator[AsyncSession, Any]:
-        """The request's unit of work: committed after the handler and before its response, rolled back on any error.
-
-        Raises:
-            OutcomeUnknown: The connection was lost at the commit of a request that may have changed something.
-        """
-        async with self.database.sessions() as session:
-            yield session
-            try:
-                await session.commit()
-            except Exception as error:
-                if is_away(error) and request.method not in READING:
-                    raise OutcomeUnknown from error
-                raise
+        """The request's unit of work: committed after the handler and before its response, rolled back on any error."""
+        try:
+            async with self.database.transaction() as session:
+                yield session
+        except OutcomeUnknown as error:
+            if request.method in READING:
+                raise Unavailable from error
+            raise

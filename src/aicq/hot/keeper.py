@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from aicq.clock import now_ms
-from aicq.errors import HotStoreUnavailable
+from aicq.errors import HotStoreUnavailable, LeaseTaken
 from aicq.hot.base import HOT_WINDOW, Change, HotStore, HotStoreStale, PageQuery, Probe, Run
 from aicq.hot.metrics import EPOCHS, REFILLED
 
@@ -34,6 +34,9 @@ LOOK_EVERY = 1.0
 
 CHECK_EVERY = 15.0
 """Seconds between two looks while all is well."""
+
+PATIENCE = 5.0
+"""Seconds that a refill which was asked for waits for one that is under way."""
 
 LOOK_OVER_EVERY = 60.0
 """Seconds between two looks for holes that nobody noticed: what a lost commit stored after all, or a lost worker."""
@@ -130,6 +133,26 @@ class Keeper:
         self.complete = False
         self._trouble.set()
 
+    async def refill(self) -> int:
+        """Begins a new epoch though nothing was lost: the store is emptied, and filled from the log in the background.
+
+        Returns:
+            The new epoch.
+
+        Raises:
+            HotStoreUnavailable: The store does not answer; it stays as it is.
+            LeaseTaken: It is being filled just now.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE), self._locked() as connection:
+                await self._hot.probe()
+                row = await self._row()
+                await self._begin(connection, (row["epoch"] if row else 0) + 1)
+        except TimeoutError:
+            raise LeaseTaken("the hot store is being filled just now; try again") from None
+        self.notice()
+        return self._hot.epoch
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Looks after the store for as long as the context is open."""
@@ -178,13 +201,15 @@ class Keeper:
                 self._hot.epoch = row["epoch"]
                 self.complete = False
                 return
-            epoch = (row["epoch"] if row else 0) + 1
-            log.info("hot store begins an epoch", store=self._hot.kind, epoch=epoch)
-            await connection.execute(BEGIN, self._hot.kind, epoch)
-            self.complete = False
-            EPOCHS.inc()
-            await self._hot.begin(epoch)
-            self._hot.epoch = epoch
+            await self._begin(connection, (row["epoch"] if row else 0) + 1)
+
+    async def _begin(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", epoch: int) -> None:
+        log.info("hot store begins an epoch", store=self._hot.kind, epoch=epoch)
+        await connection.execute(BEGIN, self._hot.kind, epoch)
+        self.complete = False
+        EPOCHS.inc()
+        await self._hot.begin(epoch)
+        self._hot.epoch = epoch
 
     def _bears(self, row: asyncpg.Record, probe: Probe) -> bool:
         """Whether the store bears the mark of the current epoch, and that began in this history of the database."""

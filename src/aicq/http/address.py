@@ -65,6 +65,19 @@ def subject_of(address: str) -> str:
     return str(ipaddress.ip_network(f"{address}/{SITE}", strict=False)) if ":" in address else address
 
 
+def counted_in(text: str) -> str | None:
+    """What an address, or a network that is counted as one, is counted under; None if it is neither."""
+    address = plain(text.partition("/")[0])
+    if not address:
+        return None
+    subject = subject_of(address)
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+    return subject if network.num_addresses == 1 or str(network) == subject else None
+
+
 def _without_port(hop: str) -> str:
     """The address of a hop; some proxies tell the port as well: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
     if hop.startswith("["):

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.errors import Unprocessable
 from aicq.hot.plugin import HotStorePlugin
-from aicq.http.address import plain, subject_of
-from aicq.http.blocks import hot_block
+from aicq.http.address import counted_in
+from aicq.http.blocks import hot_block, refusals_of
 from aicq.http.models import Block
 from aicq.http.resources.resource import Key, Resource, Row
 
@@ -62,7 +62,10 @@ class Blocks(Resource):
     async def remove(self, session: AsyncSession, row: Row) -> None:
         """Lifts a block."""
         await super().remove(session, row)
-        await self._hot.store.limits.unblock(hot_block(row).address)
+        subject = hot_block(row).address
+        await self._hot.store.limits.unblock(subject)
+        # Or the next refusal would be one too many again.
+        await self._hot.store.limits.reset([refusals_of(subject).key])
 
     async def _block(self, row: Row) -> None:
         await self._hot.store.limits.block([hot_block(row)])
@@ -70,8 +73,7 @@ class Blocks(Resource):
 
 def _subject(address: Any) -> IPv4Address | IPv6Address | None:
     """What an address is counted under; None if it is a network that is not counted as one."""
-    whole = ip_interface(str(address))
-    subject = subject_of(plain(str(whole.ip)))
-    if whole.network.num_addresses > 1 and subject != str(whole.network):
+    subject = counted_in(str(address))
+    if subject is None:
         return None
     return ip_interface(subject) if "/" in subject else ip_address(subject)

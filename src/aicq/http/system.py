@@ -131,6 +131,12 @@ async def timed(probe: Awaitable[object]) -> Check:
     return Check("pass", latency=f"{(time.perf_counter() - started) * 1000:.1f}ms")
 
 
+def instance() -> str:
+    """The host and the process."""
+    # Workers are forked from a parent that has imported this module, so the process is not known before.
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 def judge(postgres: Check, hot: Check, plugin: HotStorePlugin, region: str) -> Health:
     """Draws the conclusion from the parts."""
     kind = plugin.store.kind
@@ -150,8 +156,7 @@ def judge(postgres: Check, hot: Check, plugin: HotStorePlugin, region: str) -> H
         status="unhealthy" if postgres.status == "fail" else status,
         version=__version__,
         region=region,
-        # Workers are forked from a parent that has imported this module, so the process is not known before.
-        instance=f"{socket.gethostname()}:{os.getpid()}",
+        instance=instance(),
         postgres="ok" if postgres.status == "pass" else "error",
         redis=redis,
         hot_store=kind,

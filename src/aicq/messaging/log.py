@@ -9,12 +9,15 @@ woken; if either fails the answer is the same, for readers find the hole and tak
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
 import msgspec
 import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.batches import Batcher
 from aicq.errors import (
@@ -52,6 +55,16 @@ LANES = 4
 """How many locked rooms are waited for at a time: half of the pool, so that the rest goes on."""
 
 APPEND = "SELECT verdict, id, is_public FROM message_log_append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)"
+
+APPEND_WITHIN = text(
+    "SELECT verdict, id, is_public FROM message_log_append("
+    "true, ARRAY[CAST(:room_id AS uuid)], ARRAY[CAST(:author_id AS uuid)], ARRAY[CAST(:entry AS text)],"
+    " ARRAY[CAST(:body AS text)], ARRAY[CAST(:type AS text)], ARRAY[CAST(:parent_id AS uuid)],"
+    " ARRAY[CAST(:target_id AS uuid)], ARRAY[CAST(:signature AS text)], ARRAY[CAST(:proof AS text)],"
+    " ARRAY[CAST(:as_member AS boolean)], ARRAY[CAST(:may_moderate AS boolean)], ARRAY[CAST(:nonce AS text)],"
+    " ARRAY[0::bigint], ARRAY[CAST(:tail AS bigint)])"
+)
+"""The same of one entry, as a part of somebody else's transaction."""
 
 LOCK_ROOMS = "SELECT id FROM rooms WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE"
 
@@ -226,6 +239,30 @@ class MessageLog:
         # A caller that leaves now must not take its entry out of the publisher's queue.
         await asyncio.shield(committed.published)
         return committed.stored
+
+    async def append_within(self, session: AsyncSession, draft: Draft) -> Stored:
+        """Adds an entry as a part of a transaction; once that is committed, `publish` brings it to readers.
+
+        Raises:
+            AICQError: As `append` does; the transaction has to be rolled back.
+        """
+        check_text(draft.body)
+        values = {name: getattr(draft, name) for name in draft.__struct_fields__}
+        try:
+            row = (await session.execute(APPEND_WITHIN, {**values, "tail": new_tail()})).mappings().one()
+        except DBAPIError as error:
+            if isinstance(error.driver_exception, asyncpg.LockNotAvailableError):
+                raise Unavailable("the room is locked; nothing was stored, try again") from error
+            raise
+        outcome = outcome_of(draft, row)
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert isinstance(outcome, Stored)  # noqa: S101 - it has waited for the lock
+        return outcome
+
+    async def publish(self, stored: Stored) -> None:
+        """Brings an entry that a transaction of its own has committed to the hot store and to readers."""
+        await asyncio.shield(self._publish.send(stored))
 
     async def drain(self) -> None:
         """Waits until all that was taken is committed, published and answered."""
@@ -431,7 +468,7 @@ def split_conflicts(group: list[_Pending]) -> tuple[list[_Pending], list[_Pendin
     return now, later
 
 
-def outcome_of(draft: Draft, row: asyncpg.Record) -> Outcome | Exception:
+def outcome_of(draft: Draft, row: Any) -> Outcome | Exception:
     """What a row of `message_log_append` means for the entry it answers."""
     verdict = row["verdict"]
     if verdict == "stored":

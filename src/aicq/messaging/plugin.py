@@ -15,6 +15,7 @@ from aicq.hot.plugin import HotStorePlugin
 from aicq.http.system import Check
 from aicq.messaging.admin import RoomMembers
 from aicq.messaging.admin import Rooms as RoomResource
+from aicq.messaging.controllers.admin import AdminMessageController
 from aicq.messaging.controllers.messages import MessageController
 from aicq.messaging.controllers.protocol import DirectMessageController, RoomController, SearchController
 from aicq.messaging.controllers.streams import StreamController
@@ -23,11 +24,13 @@ from aicq.messaging.history import History
 from aicq.messaging.keys import RoomKeys
 from aicq.messaging.live import Live
 from aicq.messaging.log import MessageLog
+from aicq.messaging.logbook import LogBook
 from aicq.messaging.pages import Pages
 from aicq.messaging.publisher import Publisher
 from aicq.messaging.search import Search
 from aicq.messaging.services.direct import DirectMessages
 from aicq.messaging.services.messages import MessageService
+from aicq.messaging.services.moderation import Moderation
 from aicq.messaging.services.rooms import RoomReader, Rooms
 from aicq.settings import Settings
 
@@ -57,6 +60,7 @@ class MessagingPlugin(InitPlugin):
             DirectMessageController,
             SearchController,
             MessageController,
+            AdminMessageController,
         ]
         app_config.lifespan.append(self._lifespan)
         app_config.state["checks"]["live"] = self._check_live
@@ -68,6 +72,8 @@ class MessagingPlugin(InitPlugin):
             "search": Provide(lambda: self._search, sync_to_thread=False),
             "rooms": Provide(lambda: self._rooms, sync_to_thread=False),
             "live": Provide(lambda: self._live, sync_to_thread=False),
+            "logbook": Provide(lambda: self._logbook, sync_to_thread=False),
+            "moderation": Provide(lambda: self._moderation, sync_to_thread=False),
         }
         return app_config
 
@@ -91,6 +97,8 @@ class MessagingPlugin(InitPlugin):
         self._messages = MessageService(log, history, rooms, self._directory, self._settings.admin_agent_id)
         self._direct = DirectMessages(log, pool, self._database.sessions)
         self._search = Search(hot, keeper, rooms)
+        self._logbook = LogBook(pool)
+        self._moderation = Moderation(self._database, log)
         self._live = Live(Events(pool), hot.bus)
         keeper.follow(history)
         async with keeper.running(), forgetting_nonces(self._database.sessions), self._live.running(app.state.drain):

@@ -97,7 +97,7 @@ class Calls:
             cursor: Cursor = None,
             **asked: Any,
         ) -> Any:
-            _refuse_unknown(request, {"limit", "cursor", *asked})
+            refuse_unknown(request, {"limit", "cursor", *asked})
             # Read again, because the framework looks at no bounds and takes `null` for not there.
             given = {name: request.query_params[name] for name in asked if name in request.query_params}
             times = {name: self._time(name, given.pop(name)) for name in PERIOD if name in given}
@@ -110,7 +110,7 @@ class Calls:
             )
             found = await resource.page(db_session, wanted)
             following = resource.write_cursor(found[limit - 1]) if len(found) > limit else None
-            return _answer(resource.page_type([resource.show(row) for row in found[:limit]], following))
+            return fresh(resource.page_type([resource.show(row) for row in found[:limit]], following))
 
         order = "the newest first" if len(resource.key) == 1 else "by their keys, the last first"
         return self._call(
@@ -237,7 +237,7 @@ class Calls:
         )
 
     def _shown(self, row: Row, **headers: str) -> Response[Any]:
-        return _answer(self._resource.show(row), ETag=self._resource.tag(row), **headers)
+        return fresh(self._resource.show(row), ETag=self._resource.tag(row), **headers)
 
     def _call(
         self,
@@ -269,7 +269,8 @@ class Calls:
         return made
 
 
-def _answer(content: Any, **headers: str) -> Response[Any]:
+def fresh(content: Any, **headers: str) -> Response[Any]:
+    """An answer that nobody is to keep."""
     return Response(content, headers={"Cache-Control": "no-store", **headers})
 
 
@@ -277,7 +278,12 @@ def _path_type(name: str) -> Any:
     return Annotated[str, contract.path(f"Its `{name}`.")]
 
 
-def _refuse_unknown(request: AdminRequest, known: set[str]) -> None:
+def refuse_unknown(request: AdminRequest, known: set[str]) -> None:
+    """Refuses a query that asks for something there is not, so that no filter is left out unnoticed.
+
+    Raises:
+        InvalidRequest: A parameter is unknown.
+    """
     for name in request.query_params:
         if name not in known:
             raise InvalidRequest("unknown parameter", field=name)

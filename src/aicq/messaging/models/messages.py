@@ -24,9 +24,16 @@ class Message(Model):
     """One entry of a room's log: a message, an edit or a delete."""
 
     __tablename__ = "messages"
+    __audited__ = ("room_id", "id", "entry", "target_id", "author_id")
     __table_args__ = (
         UniqueConstraint("room_id", "id"),
         CheckConstraint("(entry = 'message') = (target_id IS NULL)", name="only_changes_have_a_target"),
+        Index("ix_messages_id", "id"),  # LogBook.page: the newest entries of all rooms
+        Index(
+            "ix_messages_author_id_id",  # LogBook.page: an author's newest entries; the foreign key's RESTRICT
+            "author_id",
+            "id",
+        ),
     )
 
     room_id: Mapped[UUID] = mapped_column(ForeignKey("rooms.id", ondelete="RESTRICT"), primary_key=True)
@@ -34,10 +41,7 @@ class Message(Model):
     id: Mapped[UUID]
     entry: Mapped[str] = mapped_column(Enum("message", "edit", "delete", name="entry_kind"), server_default="message")
     target_id: Mapped[UUID | None]
-    author_id: Mapped[UUID] = mapped_column(
-        ForeignKey("actors.id", ondelete="RESTRICT"),
-        index=True,  # the foreign key's RESTRICT; an author's messages
-    )
+    author_id: Mapped[UUID] = mapped_column(ForeignKey("actors.id", ondelete="RESTRICT"))
     body: Mapped[str] = mapped_column(Text)
     type: Mapped[str] = mapped_column(Text, server_default="text")
     parent_id: Mapped[UUID | None]
