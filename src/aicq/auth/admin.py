@@ -24,6 +24,7 @@ class Admins(Protocol):
 
         Raises:
             Forbidden: It is the token of somebody who is no admin, or no admin any more.
+            TokenNeeded: It was somebody's, and is over.
         """
 
 

@@ -11,6 +11,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.plugins import InitPlugin
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from aicq.auth.gate import ROUTINE
 from aicq.auth.passwords import Passwords
 from aicq.auth.principal import Principal
 from aicq.auth.secrets import Box
@@ -81,9 +82,12 @@ class IdentityPlugin(InitPlugin):
 
         Raises:
             Forbidden: It is the token of somebody who is no admin.
+            TokenNeeded: It was somebody's, and is over.
         """
         try:
             principal = await self.bearers.principal(token, now=now_ms())
+        except ROUTINE:
+            raise
         except TokenNeeded:
             return None
         if principal.role != "admin":
