@@ -63,6 +63,8 @@ DEFAULT_RATES: Mapping[str, Rate] = MappingProxyType(
         "token": Rate(30, 60_000),
         "read": Rate(600, 60_000),
         "write": Rate(120, 60_000),
+        "live": Rate(60, 60_000),
+        "frames": Rate(600, 60_000),
     }
 )
 """The limits, by rule. `bytes` counts bodies per agent, `failures` costly failures per address, `streams` open streams

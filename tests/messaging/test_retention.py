@@ -86,7 +86,7 @@ async def test_pages_streams_and_the_hot_store_go_on_where_the_log_begins(
     held = (await process.hot.messages.pages([PageQuery(room, 100)], now=now_ms()))[0]
     assert held is not None
     assert (held.first, held.last, len(held.entries)) == (6, 9, 4)
-    read = await Events(process.pool).above(room, 2, limit=9, members=[])
+    read = await Events(process.pool).above(room, 2, limit=9, actors=[])
     assert read is not None
     assert [event.seq for event in read[1]] == [6, 7, 8, 9]
 
@@ -112,7 +112,7 @@ async def test_a_change_outlives_what_it_changed(
     assert (held.first, held.last) == (3, 5)
     assert await process.history.changes(room, above=0) == []
     assert await bodies_before(process, room) == [kept.draft.body]
-    read = await Events(process.pool).above(room, 0, limit=9, members=[])
+    read = await Events(process.pool).above(room, 0, limit=9, actors=[])
     assert read is not None
     told = [msgspec.json.decode(event.data) for event in read[1]]
     assert [(entry["seq"], entry["kind"], entry.get("body"), entry.get("deleted")) for entry in told] == [

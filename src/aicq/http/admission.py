@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request
+from litestar.connection import ASGIConnection
 
 from aicq.batches import Batcher
 from aicq.clock import now_ms
@@ -17,6 +18,9 @@ from aicq.http.blocks import Blocks
 from aicq.http.metrics import BLOCKED, DECIDED, LIMITED
 from aicq.origin import ActedAs, Origin
 from aicq.settings import DEFAULT_RATES, Rate, Settings
+
+AnyConnection = ASGIConnection[Any, Any, Any, Any]
+"""A request or a socket."""
 
 Gate = Callable[[Request[Any, Any, Any]], Coroutine[Any, Any, None]]
 """What a request passes before its body is decoded and its handler called: Litestar's `before_request`.
@@ -67,7 +71,7 @@ class Admission:
         self._exhausted: dict[str, Exhausted] = {}
         self.addresses = Addresses(trusted=settings.trusted_proxies, whitelist=settings.whitelist)
 
-    async def admit(self, request: Request[Any, Any, Any], rule: str, *, subject: str, body_bytes: int = 0) -> None:
+    async def admit(self, request: AnyConnection, rule: str, *, subject: str, body_bytes: int = 0) -> None:
         """Takes one request from `rule`, and `body_bytes` from the subject's bytes, or neither.
 
         Raises:
@@ -280,7 +284,7 @@ def check_content_type(request: Request[Any, Any, Any]) -> None:
         raise UnsupportedMediaType
 
 
-def admission_of(request: Request[Any, Any, Any]) -> Admission:
+def admission_of(request: AnyConnection) -> Admission:
     """The app's admission; gates cannot ask for dependencies."""
     admission: Admission = request.app.state["admission"]
     return admission

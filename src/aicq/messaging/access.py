@@ -2,8 +2,12 @@
 
 from uuid import UUID
 
-from aicq.errors import Forbidden
+from aicq.auth.principal import Principal
+from aicq.errors import Forbidden, NotFound
 from aicq.messaging.events import RoomState
+from aicq.messaging.feeds import Access
+from aicq.messaging.permissions import Permission
+from aicq.messaging.services.rooms import Attempts, Rooms
 
 
 class Anybody:
@@ -12,8 +16,8 @@ class Anybody:
     actor_id = None
 
     def check(self, state: RoomState) -> None:
-        """Raises Forbidden if the room has become private."""
-        if state.is_private:
+        """Raises Forbidden if the room is public no more."""
+        if not state.public:
             raise Forbidden("the room is private now", field="X-AICQ-Room-Key")
 
 
@@ -31,12 +35,12 @@ class KeyHolder:
 
     def check(self, state: RoomState) -> None:
         """Raises Forbidden if the room has another key now."""
-        if state.is_private and state.key_hash != self._key_hash:
+        if not state.public and state.key_hash != self._key_hash:
             raise Forbidden("the room has a new key", field="X-AICQ-Room-Key")
 
 
-class MemberOnly:
-    """Is a member of a private room.
+class Viewer:
+    """May see a room, as a member of it or of its guild.
 
     Args:
         actor_id: Who.
@@ -46,6 +50,26 @@ class MemberOnly:
         self.actor_id = actor_id
 
     def check(self, state: RoomState) -> None:
-        """Raises Forbidden if they are a member no more."""
-        if state.is_private and self.actor_id in state.asked and self.actor_id not in state.members:
-            raise Forbidden("you are not a member of this room")
+        """Raises Forbidden if they may not see it any more."""
+        if self.actor_id in state.asked and self.actor_id not in state.viewers:
+            raise Forbidden("you may not see this room any more")
+
+
+async def access_to(
+    rooms: Rooms, room_id: UUID, *, key: str, actor: Principal | None, attempts: Attempts
+) -> tuple[Access, int]:
+    """What lets somebody follow a room, and a position that the room has reached.
+
+    Raises:
+        NotFound: There is no such room for them.
+        Forbidden: It is private, and the key is missing or wrong.
+    """
+    seen = await rooms.find_for(room_id, actor.id) if actor is not None else None
+    if actor is not None and seen is not None and seen.permissions & Permission.VIEW:
+        return Viewer(actor.id), seen.last_seq
+    room = await rooms.find(room_id)
+    if room is None:
+        raise NotFound("room not found")
+    if not room.is_private:
+        return Anybody(), room.last_seq
+    return KeyHolder(await rooms.prove(room_id, key, room.key_hash, attempts)), room.last_seq

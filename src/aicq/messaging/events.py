@@ -14,8 +14,8 @@ from aicq.messaging.schemas.live import LiveEntry
 # The room stands in the answer even if nothing is above the position: whether one may read on is decided by the very
 # statement that reads.
 ABOVE = """
-SELECT r.id AS room_id, r.is_private, r.key_hash, r.last_seq,
-    ARRAY(SELECT actor FROM unnest($3::uuid[]) AS actor WHERE room_permissions(r.id, actor) & 1 <> 0) AS members,
+SELECT r.id AS room_id, r.kind = 'room' AND NOT r.is_private AS public, r.key_hash, r.last_seq,
+    ARRAY(SELECT actor FROM unnest($3::uuid[]) AS actor WHERE room_permissions(r.id, actor) & 1 <> 0) AS viewers,
     m.seq, m.id, m.entry, m.author_id, m.body, m.parent_id, m.signature, m.edited_at, m.deleted_at,
     m.target_id, t.body AS t_body, t.edited_at AS t_edited_at, t.deleted_at AS t_deleted_at
 FROM rooms r
@@ -27,7 +27,10 @@ WHERE r.id = $1 AND r.deleted_at IS NULL
 ORDER BY m.seq
 """
 
-ROOMS = "SELECT id, last_seq, is_private, key_hash FROM rooms WHERE id = ANY ($1) AND deleted_at IS NULL"
+ROOMS = """
+SELECT id, last_seq, kind = 'room' AND NOT is_private AS public, key_hash FROM rooms
+WHERE id = ANY ($1) AND deleted_at IS NULL
+"""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -51,17 +54,17 @@ class RoomState(msgspec.Struct, frozen=True):
 
     Args:
         last_seq: Its newest position.
-        is_private: Whether a key or a membership is needed.
-        key_hash: The hash of its key.
-        asked: The actors of whom it was asked whether they are members.
-        members: Those of them who are.
+        public: Whether anybody may read it.
+        key_hash: The hash of its key, if it has one.
+        asked: The actors of whom it was asked whether they may see it.
+        viewers: Those of them who may.
     """
 
     last_seq: int
-    is_private: bool
+    public: bool
     key_hash: str | None
     asked: frozenset[UUID]
-    members: frozenset[UUID]
+    viewers: frozenset[UUID]
 
 
 class Events:
@@ -75,7 +78,7 @@ class Events:
         self._pool = pool
 
     async def above(
-        self, room_id: UUID, position: int, *, limit: int, members: Sequence[UUID]
+        self, room_id: UUID, position: int, *, limit: int, actors: Sequence[UUID]
     ) -> tuple[RoomState, list[Event]] | None:
         """The entries above a position, oldest first, with the room as it is; None if there is no such room.
 
@@ -83,25 +86,25 @@ class Events:
             room_id: The room.
             position: Exclusive.
             limit: The most entries; 0 asks for the room alone.
-            members: Actors of whom it is asked whether they are members.
+            actors: Of whom it is asked whether they may see the room.
         """
-        rows = await fetch(self._pool, ABOVE, room_id, position, members, limit)
+        rows = await fetch(self._pool, ABOVE, room_id, position, actors, limit)
         if not rows:
             return None
         first = rows[0]
         state = RoomState(
             last_seq=first["last_seq"],
-            is_private=first["is_private"],
+            public=first["public"],
             key_hash=first["key_hash"],
-            asked=frozenset(members),
-            members=frozenset(first["members"]),
+            asked=frozenset(actors),
+            viewers=frozenset(first["viewers"]),
         )
         return state, [event_of(row) for row in rows if row["seq"] is not None]
 
     async def rooms(self, room_ids: Sequence[UUID]) -> dict[UUID, tuple[int, bool, str | None]]:
-        """Of the rooms that are there: the newest position, whether it is private, the hash of its key."""
+        """Of the rooms that are there: the newest position, whether anybody may read it, the hash of its key."""
         rows = await fetch(self._pool, ROOMS, room_ids)
-        return {row["id"]: (row["last_seq"], row["is_private"], row["key_hash"]) for row in rows}
+        return {row["id"]: (row["last_seq"], row["public"], row["key_hash"]) for row in rows}
 
 
 encode = msgspec.json.Encoder().encode

@@ -7,10 +7,8 @@ They may be lost: the ends of all followed rooms are looked at every few seconds
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -20,19 +18,11 @@ from aicq.errors import HotStoreUnavailable, NotFound, Unavailable
 from aicq.hot.base import Bus, Listener
 from aicq.ids import from_ulid, milliseconds
 from aicq.messaging.events import Event, Events, RoomState
+from aicq.messaging.feeds import CHUNK, Access, Ended, Feed
 from aicq.messaging.metrics import DELAY, FOLLOWERS, LISTENING
 from aicq.messaging.schemas.live import Gap
 
 log = structlog.get_logger("aicq.live")
-
-KEPT = 512
-"""Entries that a feed keeps for those who are a little behind, or come back."""
-
-CHUNK = 256
-"""Entries that are read at once."""
-
-WOKEN_AT_ONCE = 64
-"""Followers of a room that are woken before others get their turn."""
 
 POLL = 5.0
 """Seconds between two looks at the ends of all followed rooms, for wake-ups that were lost."""
@@ -40,99 +30,14 @@ POLL = 5.0
 POLL_ALONE = 0.5
 """The same while nothing can be heard."""
 
+TYPING = "typing:"
+"""What topics of typing begin with; a room's own topic is its id."""
+
 IDLE_POLLS = 6
 """Looks for which a feed that nobody follows is kept; whoever lost their connection will be back."""
 
 CATCHING_UP = 4
 """Reads of the log for those who are behind, at once; posting comes first."""
-
-
-class Ended(Exception):
-    """The process is about to stop: whoever follows is to come back to another."""
-
-
-class Access(Protocol):
-    """What lets somebody read a room."""
-
-    @property
-    def actor_id(self) -> UUID | None:
-        """Whose membership it is, if it is one."""
-
-    def check(self, state: RoomState) -> None:
-        """Raises Forbidden if they may not read the room as it is."""
-
-
-class Feed:
-    """The newest entries of a room.
-
-    Args:
-        room_id: The room.
-    """
-
-    def __init__(self, room_id: UUID) -> None:
-        self.room_id = room_id
-        self.events: deque[Event] = deque(maxlen=KEPT)
-        self.last = 0
-        """The position up to which the log was read."""
-        self.state: RoomState | None = None
-        """The room when it was read last; None: it is not there."""
-        self.members: dict[UUID, int] = {}
-        """Actors who follow as members, and how often."""
-        self.followers = 0
-        self.idle = 0
-        self.waiting: dict[asyncio.Future[None], None] = {}
-        """Followers who have everything, each with what wakes them."""
-        self.opened: asyncio.Task[None] | None = None
-        self.is_open = False
-        self.is_reading = False
-        self.is_behind = False
-
-    @property
-    def read_as(self) -> tuple[int, bool, str | None] | None:
-        """The room as it was read: its end, whether it is private, the hash of its key; None: it is not there."""
-        return None if self.state is None else (self.last, self.state.is_private, self.state.key_hash)
-
-    def since(self, position: int) -> list[Event] | None:
-        """The entries above a position; None if some of them are not here any more."""
-        if position >= self.last:
-            return []
-        if not self.events or self.events[0].seq > position + 1:
-            return None
-        return list(self.events)[position + 1 - self.events[0].seq :][:CHUNK]
-
-    def add(self, state: RoomState | None, events: list[Event]) -> None:
-        """Takes what was read."""
-        self.state = state
-        for event in events:
-            if self.events and self.events[-1].seq + 1 != event.seq:
-                self.events.clear()
-            self.events.append(event)
-            self.last = event.seq
-
-    async def wait(self) -> None:
-        """Waits until followers are woken. A cancelled call leaves nothing behind."""
-        woken = asyncio.get_running_loop().create_future()
-        self.waiting[woken] = None
-        try:
-            await woken
-        finally:
-            del self.waiting[woken]
-
-    async def wake(self) -> None:
-        """Has all followers look again, some at a time, so that others get their turn in between.
-
-        Rests afterwards for as long as that took: what comes meanwhile goes to each follower at once.
-        """
-        loop = asyncio.get_running_loop()
-        began, waiting = loop.time(), [*self.waiting]
-        for number, follower in enumerate(waiting, 1):
-            if not follower.done():
-                follower.set_result(None)
-            if number % WOKEN_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        if len(waiting) >= WOKEN_AT_ONCE:
-            await asyncio.sleep(0)
-            await asyncio.sleep(loop.time() - began)
 
 
 class Follower:
@@ -199,7 +104,8 @@ class Live:
         self._events = events
         self._bus = bus
         self._feeds: dict[UUID, Feed] = {}
-        self._topics: set[UUID] = set()
+        self._typing: dict[str, dict[Callable[[], Coroutine[None, None, None]], None]] = {}
+        self._topics: set[str] = set()
         self._listener: Listener | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._catching_up = asyncio.Semaphore(CATCHING_UP)
@@ -246,7 +152,7 @@ class Live:
         feed.followers += 1
         FOLLOWERS.inc()
         if access.actor_id is not None:
-            feed.members[access.actor_id] = feed.members.get(access.actor_id, 0) + 1
+            feed.actors[access.actor_id] = feed.actors.get(access.actor_id, 0) + 1
         try:
             assert feed.opened is not None  # noqa: S101 - set where the feed is made
             await asyncio.shield(feed.opened)
@@ -259,9 +165,27 @@ class Live:
             feed.followers -= 1
             FOLLOWERS.dec()
             if access.actor_id is not None:
-                feed.members[access.actor_id] -= 1
-                if not feed.members[access.actor_id]:
-                    del feed.members[access.actor_id]
+                feed.actors[access.actor_id] -= 1
+                if not feed.actors[access.actor_id]:
+                    del feed.actors[access.actor_id]
+
+    async def tell_typing(self, room_id: UUID) -> None:
+        """Tells all who follow a room, in every process, that somebody began or stopped typing there."""
+        with suppress(HotStoreUnavailable):
+            await self._bus.publish([f"{TYPING}{room_id}"])
+
+    @asynccontextmanager
+    async def typing(self, room_id: UUID, tell: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
+        """Has `tell` called while the context is open, whenever somebody began or stopped typing in a room."""
+        topic = f"{TYPING}{room_id}"
+        self._typing.setdefault(topic, {})[tell] = None
+        await self._hear(topic)
+        try:
+            yield
+        finally:
+            del self._typing[topic][tell]
+            if not self._typing[topic]:
+                del self._typing[topic]
 
     async def read(self, feed: Feed, position: int, *, limit: int = CHUNK) -> tuple[RoomState | None, list[Event]]:
         """Reads the log above a position for one follower.
@@ -271,7 +195,7 @@ class Live:
         """
         async with self._catching_up:
             try:
-                found = await self._events.above(feed.room_id, position, limit=limit, members=[*feed.members])
+                found = await self._events.above(feed.room_id, position, limit=limit, actors=[*feed.actors])
             except Exception as error:
                 log.warning("live read failed", error=type(error).__name__)
                 raise Unavailable("The log cannot be read just now; try again.") from error
@@ -280,7 +204,7 @@ class Live:
     async def _open(self, feed: Feed) -> None:
         """Subscribes first and looks where the room ends then: nothing moves unheard in between."""
         try:
-            await self._hear(feed.room_id)
+            await self._hear(str(feed.room_id))
             state, _ = await self.read(feed, 0, limit=0)
         except BaseException:
             self._feeds.pop(feed.room_id, None)
@@ -292,19 +216,19 @@ class Live:
         if feed.is_behind:
             self._move(feed)
 
-    async def _hear(self, room_id: UUID) -> None:
-        self._topics.add(room_id)
+    async def _hear(self, topic: str) -> None:
+        self._topics.add(topic)
         if self._listener is not None:
-            await self._listener.add([str(room_id)])
+            await self._listener.add([topic])
 
     async def _listen(self) -> None:
         """Hears which rooms moved, for as long as the process lives; the bus opens lost connections by itself."""
         while True:
             try:
-                async with self._bus.listen([str(room_id) for room_id in self._topics]) as listener:
+                async with self._bus.listen(self._topics) as listener:
                     self._listener = listener
                     LISTENING.set(1)
-                    await listener.add([str(room_id) for room_id in self._topics])
+                    await listener.add(self._topics)
                     self._move_all()
                     async for wake in listener:
                         self._wake(wake.topic)
@@ -320,6 +244,9 @@ class Live:
     def _wake(self, topic: str | None) -> None:
         if topic is None:
             self._move_all()
+        elif topic.startswith(TYPING):
+            for tell in self._typing.get(topic, ()):
+                self._begin(tell())
         elif (feed := self._feeds.get(UUID(topic))) is not None:
             self._move(feed)
 
@@ -350,7 +277,7 @@ class Live:
         try:
             while feed.is_behind:
                 feed.is_behind = False
-                found = await self._events.above(feed.room_id, feed.last, limit=CHUNK, members=[*feed.members])
+                found = await self._events.above(feed.room_id, feed.last, limit=CHUNK, actors=[*feed.actors])
                 state, events = found or (None, [])
                 feed.is_behind |= len(events) == CHUNK
                 feed.add(state, events)
@@ -378,13 +305,13 @@ class Live:
             await self._forget_idle()
 
     async def _look(self) -> None:
-        """Reads the rooms that are not as they were read last, and those whose members follow."""
+        """Reads the rooms that are not as they were read last, and those that only some may see."""
         followed = [feed for feed in self._feeds.values() if feed.followers and feed.state is not None]
         if not followed:
             return
         rooms = await self._events.rooms([feed.room_id for feed in followed])
         for feed in followed:
-            if feed.members or rooms.get(feed.room_id) != feed.read_as:
+            if feed.actors or rooms.get(feed.room_id) != feed.read_as:
                 self._move(feed)
 
     async def _forget_idle(self) -> None:
@@ -392,7 +319,7 @@ class Live:
             feed.idle = 0 if feed.followers else feed.idle + 1
             if feed.idle > IDLE_POLLS:
                 del self._feeds[room_id]
-        unused = self._topics - self._feeds.keys()
+        unused = self._topics - self._typing.keys() - {str(room_id) for room_id in self._feeds}
         self._topics -= unused
         if unused and self._listener is not None:
-            await self._listener.discard([str(room_id) for room_id in unused])
+            await self._listener.discard(unused)

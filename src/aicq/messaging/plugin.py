@@ -12,12 +12,14 @@ from aicq.auth.nonces import forgetting_nonces
 from aicq.auth.requests import Directory
 from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
+from aicq.hot.presence import Presence
 from aicq.http.system import Check
 from aicq.messaging.admin import RoomMembers
 from aicq.messaging.admin import Rooms as RoomResource
 from aicq.messaging.controllers.admin import AdminMessageController
 from aicq.messaging.controllers.messages import MessageController
 from aicq.messaging.controllers.protocol import DirectMessageController, RoomController, SearchController
+from aicq.messaging.controllers.sockets import LiveController
 from aicq.messaging.controllers.streams import StreamController
 from aicq.messaging.events import Events
 from aicq.messaging.history import History
@@ -57,6 +59,7 @@ class MessagingPlugin(InitPlugin):
         app_config.route_handlers += [
             RoomController,
             StreamController,
+            LiveController,
             DirectMessageController,
             SearchController,
             MessageController,
@@ -74,6 +77,7 @@ class MessagingPlugin(InitPlugin):
             "live": Provide(lambda: self._live, sync_to_thread=False),
             "logbook": Provide(lambda: self._logbook, sync_to_thread=False),
             "moderation": Provide(lambda: self._moderation, sync_to_thread=False),
+            "presence": Provide(lambda: Presence(self._hot.store), sync_to_thread=False),
         }
         return app_config
 

@@ -16,11 +16,12 @@ from aicq.http import contract
 from aicq.http.admission import admission_of, attempts_of, limited
 from aicq.http.contract import COUNTED, KEY_IF_PRIVATE, Call, problems
 from aicq.http.streams import Streams
-from aicq.ids import from_ulid, parse_uuid, position, to_ulid
-from aicq.messaging.access import Anybody, KeyHolder
+from aicq.ids import parse_uuid, to_ulid
+from aicq.messaging.access import access_to
 from aicq.messaging.controllers.protocol import BAD_ROOM_ID, RoomId, room_key
 from aicq.messaging.events import Event
-from aicq.messaging.live import Access, Ended, Follower, Live
+from aicq.messaging.feeds import Ended, position_after
+from aicq.messaging.live import Follower, Live
 from aicq.messaging.schemas.live import Gap
 from aicq.messaging.services.rooms import Rooms
 
@@ -68,21 +69,15 @@ class StreamController(Controller):
         the stream ends if it does. A private room wants its key in `X-AICQ-Room-Key`.
         """
         wanted = parse_uuid(room_id, BAD_ROOM_ID)
-        since = last_event_id or after
-        room = await rooms.find(wanted)
-        if room is None:
-            raise NotFound("room not found")
-        access: Access = Anybody()
-        if room.is_private:
-            access = KeyHolder(await rooms.prove(wanted, room_key(request), room.key_hash, attempts_of(request)))
+        after_seq = position_after(last_event_id or after)
+        access, known = await access_to(rooms, wanted, key=room_key(request), actor=None, attempts=attempts_of(request))
         addresses = admission_of(request).addresses
         address = addresses.of(request.scope)
 
         async def frames() -> AsyncIterator[bytes]:
-            after_seq = position(from_ulid(since)) if since else None
             async with (
                 streams.opened(address, is_limited=not addresses.is_whitelisted(address)),
-                live.follow(wanted, access, known=room.last_seq, after=after_seq) as follower,
+                live.follow(wanted, access, known=known, after=after_seq) as follower,
             ):
                 yield BEGINNING % place(follower.position).encode()
                 async for frame in following(follower):

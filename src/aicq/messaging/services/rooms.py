@@ -15,7 +15,7 @@ from aicq.messaging.keys import RoomKeys
 from aicq.messaging.log import KeyNeeded
 from aicq.messaging.models.rooms import NAME
 from aicq.messaging.pages import Pages
-from aicq.messaging.repositories.rooms import OpenRoom, open_rooms
+from aicq.messaging.repositories.rooms import OpenRoom, open_rooms, rooms_open_to
 from aicq.messaging.wire import page_json
 
 
@@ -41,11 +41,16 @@ class Rooms:
         self._pool = pool
         self._keys = keys
         self._find: Batcher[UUID, OpenRoom | None] = Batcher(self.find_all)
+        self._find_for: Batcher[tuple[UUID, UUID], OpenRoom | None] = Batcher(self.find_all_for)
         self._checking = asyncio.Lock()
 
     async def find(self, room_id: UUID) -> OpenRoom | None:
         """The room as it is now, or None."""
         return await self._find(room_id)
+
+    async def find_for(self, room_id: UUID, actor_id: UUID) -> OpenRoom | None:
+        """The room as it is now, of whatever kind, if the actor may know of it; or None."""
+        return await self._find_for((room_id, actor_id))
 
     async def prove(self, room_id: UUID, key: str, key_hash: str | None, attempts: Attempts) -> str:
         """Checks a private room's key and returns the hash that it matches.
@@ -77,6 +82,10 @@ class Rooms:
     async def find_all(self, room_ids: list[UUID]) -> list[OpenRoom | None]:
         """The rooms as they are now, each in its place, or None; one statement."""
         return await open_rooms(self._pool, room_ids)
+
+    async def find_all_for(self, asked: list[tuple[UUID, UUID]]) -> list[OpenRoom | None]:
+        """Rooms as actors may know of them, for each pair of room and actor; one statement."""
+        return await rooms_open_to(self._pool, asked)
 
 
 class PageRequest(msgspec.Struct, frozen=True):
