@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from aicq.db.reach import Server, find_problem
-from aicq.doctor import look_at_connections, look_at_database, look_at_migrations
+from aicq.doctor import look_at_connections, look_at_database, look_at_durability, look_at_migrations
 from tests import agents
 from tests.process.service import Service, run
 from tests.servers import RedisServer
@@ -21,11 +21,13 @@ GOOD = Server(
     encoding="UTF8",
     is_read_only=False,
     max_connections=100,
+    volatile=[],
     vector_available="0.8.5",
     vector="0.8.5",
     may_create=True,
     may_extend=True,
     may_write=True,
+    keeps_sessions=True,
     revision="0002",
 )
 
@@ -108,6 +110,7 @@ def test_redis_that_evicts_is_refused(tmp_path: Path, redis: RedisServer) -> Non
         ({"is_read_only": True}, "AICQ has to write, and this database is read-only"),
         ({"vector": "", "vector_available": ""}, "This Postgres has no vector extension"),
         ({"may_write": False}, "may not read and write AICQ's tables"),
+        ({"keeps_sessions": False}, "have it pool by session"),
     ],
 )
 def test_what_a_server_tells_is_judged(change: dict[str, object], problem: str) -> None:
@@ -116,10 +119,31 @@ def test_what_a_server_tells_is_judged(change: dict[str, object], problem: str) 
     assert look_at_database(server)[0].grade == ("FAIL" if problem else "ok")
 
 
-def test_a_schema_that_is_not_the_newest_fails() -> None:
+def test_a_schema_that_is_behind_is_told_and_one_that_is_ahead_fails() -> None:
     assert look_at_migrations(GOOD, ["0001", "0002"]).grade == "ok"
-    assert look_at_migrations(GOOD, ["0001", "0002", "0003"]).grade == "FAIL"
-    assert "it is older" in look_at_migrations(GOOD, ["0001"]).told
+    assert look_at_migrations(GOOD, ["0001", "0002", "0003"]).grade == "warn"
+    ahead = look_at_migrations(GOOD, ["0001"])
+    assert (ahead.grade, "a newer one has been here" in ahead.told) == ("FAIL", True)
+
+
+def test_a_server_that_may_lose_what_it_committed_is_told() -> None:
+    assert look_at_durability(GOOD).grade == "ok"
+    careless = look_at_durability(msgspec.structs.replace(GOOD, volatile=["fsync", "synchronous_commit"]))
+    assert careless.grade == "warn"
+    assert careless.told.startswith("fsync and synchronous_commit off")
+
+
+def test_a_doctor_who_comes_before_the_first_start_finds_nothing_wrong(tmp_path: Path) -> None:
+    told = run(tmp_path, "doctor")
+    assert "warn  migrations       at none" in told.stdout
+    assert (told.returncode, "FAIL" in told.stdout) == (0, False)
+
+
+def test_redis_that_is_away_is_told_with_what_it_means(tmp_path: Path) -> None:
+    told = run(tmp_path, "doctor", REDIS_URL="redis://127.0.0.1:1")
+    assert "warn  hot store        postgres, because Redis cannot be used" in told.stdout
+    assert "warn  redis            does not answer at REDIS_URL" in told.stdout
+    assert told.returncode == 0
 
 
 def test_pools_must_fit_into_what_the_server_admits() -> None:

@@ -1,7 +1,6 @@
 """`aicq doctor`: looks at everything AICQ stands on, changes nothing, and says what is wrong in a line each."""
 
 import asyncio
-from contextlib import suppress
 from typing import Literal
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import msgspec
 from aicq.clock import now_ms
 from aicq.db.engine import connect_pool
 from aicq.db.migrate import known
-from aicq.db.reach import Server, connections_needed, examine, find_problem, reach
+from aicq.db.reach import Server, connections_needed, examine, find_problem
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.hot.base import HOT_WINDOW, STUB_AT, HotStore, HotStoreStale, PageQuery
 from aicq.hot.keeper import ROW
@@ -54,18 +53,15 @@ def diagnose(settings: Settings, database_url: str) -> list[Finding]:
 
 async def _diagnose(settings: Settings, database_url: str) -> list[Finding]:
     try:
-        connection = await reach(database_url)
+        server = await examine(database_url)
     except StartError as error:
         return [Finding("FAIL", "database", error.sentence)]
-    try:
-        server = await examine(connection)
-    finally:
-        await connection.close()
     return [
         *look_at_database(server),
+        look_at_durability(server),
         look_at_migrations(server, [step.revision for step in known(settings.migrations_path)]),
         look_at_connections(server.max_connections, connections_needed(settings)),
-        *await _look_at_hot_store(settings, database_url),
+        *await _look_at_hot_store(settings, database_url, is_migrated=bool(server.revision)),
     ]
 
 
@@ -80,14 +76,24 @@ def look_at_database(server: Server) -> list[Finding]:
     return [Finding("FAIL", "database", f"{problem}.") if problem else Finding("ok", "database", told), vector]
 
 
+def look_at_durability(server: Server) -> Finding:
+    """Whether what Postgres says it has committed is on disk."""
+    if server.volatile:
+        told = f"{' and '.join(server.volatile)} off: what was acknowledged may be lost in a crash"
+        return Finding("warn", "durability", told)
+    return Finding("ok", "durability", "what Postgres has committed is on disk")
+
+
 def look_at_migrations(server: Server, revisions: list[str]) -> Finding:
     """Whether the schema is the one that this AICQ was written for."""
     head = revisions[-1]
     if server.revision == head:
         return Finding("ok", "migrations", f"at {head}, the newest")
     if server.revision and server.revision not in revisions:
-        return Finding("FAIL", "migrations", f"at {server.revision}, which this AICQ does not know: it is older")
-    return Finding("FAIL", "migrations", f"at {server.revision or 'none'}, the newest is {head}: aicq migrate up")
+        told = f"at {server.revision}, which this AICQ does not know: a newer one has been here"
+        return Finding("FAIL", "migrations", told)
+    told = f"at {server.revision or 'none'}, the newest is {head}; aicq serve takes the steps when it starts"
+    return Finding("warn", "migrations", told)
 
 
 def look_at_connections(admitted: int, needed: int) -> Finding:
@@ -100,22 +106,25 @@ def look_at_connections(admitted: int, needed: int) -> Finding:
     return Finding("warn" if needed > 0.9 * admitted else "ok", "connections", told)
 
 
-async def _look_at_hot_store(settings: Settings, database_url: str) -> list[Finding]:
+async def _look_at_hot_store(settings: Settings, database_url: str, *, is_migrated: bool) -> list[Finding]:
     findings: list[Finding] = []
     pool = await connect_pool(database_url, name="aicq doctor", size=2)
     try:
         store: HotStore = PostgresHotStore(pool, database_url)
         if settings.hot_store != "postgres" and settings.redis_url is not None:
-            found = await look_at_redis(settings.redis_url, demanded=settings.hot_store == "redis")
-            findings += found
-            if found[0].grade == "ok":
+            findings += await look_at_redis(settings.redis_url, demanded=settings.hot_store == "redis")
+            if findings[0].grade == "ok":
                 store = RedisHotStore(settings.redis_url)
-        findings.insert(0, Finding("ok", "hot store", f"{store.kind}, by AICQ_HOT_STORE={settings.hot_store}"))
-        await store.open()
-        try:
-            findings.append(await _look_at_drift(pool, store))
-        finally:
-            await store.close()
+        is_second_choice = bool(findings) and store.kind == "postgres"
+        which: str = "postgres, because Redis cannot be used" if is_second_choice else store.kind
+        told = f"{which}, by AICQ_HOT_STORE={settings.hot_store}"
+        findings.insert(0, Finding("warn" if is_second_choice else "ok", "hot store", told))
+        if is_migrated:
+            await store.open()
+            try:
+                findings.append(await _look_at_drift(pool, store))
+            finally:
+                await store.close()
     except (HotStoreUnavailable, asyncpg.PostgresError, OSError):
         findings.append(Finding("FAIL", "hot store", "does not answer"))
     finally:
@@ -146,9 +155,7 @@ async def look_at_redis(redis_url: str, *, demanded: bool) -> list[Finding]:
 
 
 async def _look_at_drift(pool: "asyncpg.Pool[asyncpg.Record]", hot: HotStore) -> Finding:
-    row = None
-    with suppress(asyncpg.UndefinedTableError):
-        row = await pool.fetchrow(ROW)
+    row = await pool.fetchrow(ROW)
     if row is None or row["active"] != hot.kind:
         return Finding("ok", "drift", f"{hot.kind} was not the hot store before; it is filled when AICQ serves")
     if not row["is_ours"]:

@@ -151,3 +151,34 @@ async def test_what_was_dumped_is_all_there_and_what_came_later_is_not(
         assert told.returncode == 0
     finally:
         second.end()
+
+
+def copy_of(data: Path) -> Path:
+    """A copy of a data directory, with its owners and modes."""
+    copy = data.with_name("copy")
+    subprocess.run(["cp", "--archive", data, copy], check=True)
+    return copy
+
+
+async def test_a_copy_of_the_data_directory_has_everything(tmp_path: Path) -> None:
+    first = Service(tmp_path).start()
+    try:
+        async with httpx.AsyncClient(base_url=first.url) as http:
+            ada = await agents.register(http)
+            await ada.post("kept")
+            before = await agents.read(http)
+        assert first.stop() == 0
+    finally:
+        first.end()
+    copy = copy_of(first.data)
+
+    second = Service(tmp_path, AICQ_DATA_DIR=str(copy)).start()
+    try:
+        async with httpx.AsyncClient(base_url=second.url) as http:
+            ada.http = http
+            assert await agents.read(http) == before
+            assert (await ada.post("and on")).status_code == 201
+        for name in ("admin_token", "secret_key"):
+            assert (copy / name).read_text() == (first.data / name).read_text()
+    finally:
+        second.end()

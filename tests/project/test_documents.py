@@ -12,19 +12,23 @@ import click
 import msgspec
 import pytest
 import yaml
+from prometheus_client import REGISTRY
 
 import aicq
 from aicq.app import metadata
 from aicq.cli import main
+from aicq.db.reach import POOLED, POOLED_BESIDE_ENGINE, connections_needed
 from aicq.errors import AICQError
 from aicq.http.pages import read_text
-from aicq.settings import DEFAULT_RATES, Environment, Rate
+from aicq.settings import DEFAULT_RATES, Environment, Rate, Settings
 from tests.project.openapi import DOCUMENT, ROOT, document
 
 CLIENTS = {"AICQ_URL": "http://127.0.0.1:8080", "AICQ_CONFIG": ""}
 """What the commands that speak to a running AICQ read; the service itself does not."""
 
 README = (ROOT / "README.md").read_text()
+
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
 
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
 
@@ -59,6 +63,13 @@ def errors(of: type[AICQError] = AICQError) -> Iterator[type[AICQError]]:
     yield of
     for error in of.__subclasses__():
         yield from errors(error)
+
+
+def everything() -> None:
+    """Imports every module."""
+    for module in pkgutil.walk_packages(aicq.__path__, "aicq."):
+        if module.name != "aicq.__main__":
+            importlib.import_module(module.name)
 
 
 def tracked() -> set[str]:
@@ -134,9 +145,7 @@ def test_the_openapi_document_is_the_codes() -> None:
 
 
 def test_every_error_is_listed_with_its_status_and_sentence() -> None:
-    for module in pkgutil.walk_packages(aicq.__path__, "aicq."):
-        if module.name != "aicq.__main__":
-            importlib.import_module(module.name)
+    everything()
     rows = {}
     for row in re.findall(r"^\| `.*$", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE):
         name, status, sentence = (cell.strip(" `") for cell in row.strip("| ").split(" | ")[:3])
@@ -165,6 +174,25 @@ def test_the_calls_that_agents_are_told_of_exist() -> None:
     told = re.findall(r"`((?:GET|POST|PATCH|DELETE) /[^`?]*)", read_text("onboarding.md"))
     assert len(told) > 10
     assert {re.sub(r"{.*?}", "{}", call) for call in told} <= known
+
+
+def test_every_metric_is_explained_to_those_who_run_the_service() -> None:
+    everything()
+    told = re.findall(r"^\| `(aicq_\w+)` \|", OPERATING, re.MULTILINE)
+    kept = [family for family in REGISTRY.collect() if family.name.startswith("aicq_")]
+    names = [f"{family.name}_total" if family.type == "counter" else family.name for family in kept]
+    assert sorted(told) == sorted(names)
+
+
+def test_the_connections_that_a_worker_opens_are_told() -> None:
+    settings = Settings(database_url="postgresql://nowhere/none", data_dir=ROOT, migrations_path=ROOT / "migrations")
+    assert f"`DATABASE_POOL_SIZE + DATABASE_POOL_OVERFLOW + {POOLED_BESIDE_ENGINE}`" in OPERATING
+    assert f"That is {connections_needed(settings)} with the defaults." in OPERATING
+
+
+def test_a_pooler_is_told_to_ignore_what_sessions_are_told() -> None:
+    assert f"`ignore_startup_parameters = {','.join(POOLED)}`" in OPERATING
+    assert set(re.findall(r"^ALTER ROLE aicq SET (\w+) = (\w+);$", OPERATING, re.MULTILINE)) == set(POOLED.items())
 
 
 def test_every_table_is_in_the_data_model() -> None:

@@ -7,11 +7,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-SESSION = {"jit": "off"}
-"""What every session is told: our statements are short, and compiling them takes longer than they do."""
-
-POOLED = {**SESSION, "plan_cache_mode": "force_generic_plan"}
-"""What pooled sessions are told besides: planned once, because planning anew takes longer than the statements do."""
+from aicq.db.reach import POOLED, SESSION
 
 READ_TIMEOUT = 10.0
 """Seconds that a server gets to answer a read; others wait behind it."""

@@ -17,6 +17,12 @@ TIMEOUT = 10.0
 """Seconds that a server gets to let us in."""
 
 
+SESSION = {"jit": "off"}
+"""What every session is told: our statements are short, and compiling them takes longer than they do."""
+
+POOLED = {**SESSION, "plan_cache_mode": "force_generic_plan"}
+"""What pooled sessions are told besides: planned once, because planning anew takes longer than the statements do."""
+
 POOLED_BESIDE_ENGINE = 24
 """Connections that a worker holds beside the engine's pool: the log's, the hot store's and its listeners'."""
 
@@ -30,11 +36,13 @@ class Server(msgspec.Struct, frozen=True):
         encoding: Of the database.
         is_read_only: It is a standby, or its sessions may not write.
         max_connections: As many as it admits.
+        volatile: The settings that are off and without which a crash may lose what was committed.
         vector_available: The version of the vector extension that can be installed; empty if none.
         vector: The version that is installed; empty if none.
         may_create: The user may make tables in the schema they would go to.
         may_extend: The user may make extensions such as vector.
         may_write: The user may use the tables that are there already.
+        keeps_sessions: A connection stays with one session; a pooler in front may give each transaction another.
         revision: The newest migration that was made; empty if none.
     """
 
@@ -43,11 +51,13 @@ class Server(msgspec.Struct, frozen=True):
     encoding: str
     is_read_only: bool
     max_connections: int
+    volatile: list[str]
     vector_available: str
     vector: str
     may_create: bool
     may_extend: bool
     may_write: bool
+    keeps_sessions: bool
     revision: str
 
 
@@ -57,6 +67,10 @@ SELECT current_setting('server_version') AS version,
     pg_encoding_to_char(d.encoding) AS encoding,
     pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS is_read_only,
     current_setting('max_connections')::int AS max_connections,
+    ARRAY(
+        SELECT name FROM pg_settings
+        WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name
+    ) AS volatile,
     coalesce((SELECT default_version FROM pg_available_extensions WHERE name = 'vector'), '') AS vector_available,
     coalesce((SELECT extversion FROM pg_extension WHERE extname = 'vector'), '') AS vector,
     coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create,
@@ -71,6 +85,9 @@ SELECT current_setting('server_version') AS version,
     ) AS may_write
 FROM pg_database d WHERE d.datname = current_database()
 """
+
+
+WHICH = "SELECT pg_backend_pid()"
 
 
 def connections_needed(settings: Settings) -> int:
@@ -95,6 +112,10 @@ FAILURES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         "Postgres refuses the login that DATABASE_URL gives for {}.",
     ),
     ((asyncpg.InsufficientPrivilegeError,), "The user in DATABASE_URL may not connect to {}."),
+    (
+        (asyncpg.ProtocolViolationError,),
+        f"The pooler in front of Postgres must ignore the startup parameters {' and '.join(POOLED)}: {{}}.",
+    ),
     ((asyncpg.CannotConnectNowError,), "Postgres is starting or stopping and lets nobody in: {}."),
     ((asyncpg.TooManyConnectionsError,), "Postgres has no connection left: {}."),
     ((asyncpg.PostgresError,), "Postgres does not let AICQ in: {}."),
@@ -115,7 +136,7 @@ async def reach(database_url: str) -> "asyncpg.Connection[asyncpg.Record]":
         StartError: It cannot be opened; the sentence says why.
     """
     try:
-        return await asyncpg.connect(database_url, timeout=TIMEOUT)
+        return await asyncpg.connect(database_url, timeout=TIMEOUT, server_settings=POOLED)
     except Exception as error:
         for kinds, sentence in FAILURES:
             if isinstance(error, kinds):
@@ -123,14 +144,36 @@ async def reach(database_url: str) -> "asyncpg.Connection[asyncpg.Record]":
         raise
 
 
-async def examine(connection: "asyncpg.Connection[asyncpg.Record]") -> Server:
-    """Asks the server all that AICQ has to know about it."""
-    row = await connection.fetchrow(SERVER)
-    assert row is not None  # noqa: S101 - the database we are connected to is in the list of databases
-    revision = ""
-    if row["may_write"] and await connection.fetchval("SELECT to_regclass('alembic_version')"):
-        revision = await connection.fetchval("SELECT max(version_num) FROM alembic_version") or ""
-    return Server(**row, revision=revision)
+async def examine(database_url: str) -> Server:
+    """Asks the server all that AICQ has to know about it.
+
+    Raises:
+        StartError: It lets nobody in; the sentence says why.
+    """
+    connection = await reach(database_url)
+    try:
+        row = await connection.fetchrow(SERVER)
+        assert row is not None  # noqa: S101 - the database we are connected to is in the list of databases
+        revision = ""
+        if row["may_write"] and await connection.fetchval("SELECT to_regclass('alembic_version')"):
+            revision = await connection.fetchval("SELECT max(version_num) FROM alembic_version") or ""
+        return Server(**row, keeps_sessions=await keeps_session(connection, database_url), revision=revision)
+    finally:
+        await connection.close()
+
+
+async def keeps_session(connection: "asyncpg.Connection[asyncpg.Record]", database_url: str) -> bool:
+    """Whether a connection stays with its session while another one is in a transaction."""
+    session = await connection.fetchval(WHICH)
+    other = await reach(database_url)
+    try:
+        async with other.transaction():
+            await other.execute(WHICH)
+            return bool(await connection.fetchval(WHICH) == session)
+    except asyncpg.InvalidSQLStatementNameError:  # what was prepared was left behind in the other session
+        return False
+    finally:
+        await other.close()
 
 
 async def check(database_url: str) -> Server:
@@ -139,11 +182,7 @@ async def check(database_url: str) -> Server:
     Raises:
         StartError: It cannot; the sentence says why.
     """
-    connection = await reach(database_url)
-    try:
-        server = await examine(connection)
-    finally:
-        await connection.close()
+    server = await examine(database_url)
     if problem := find_problem(server):
         raise StartError(f"{problem}: {place(database_url)}.")
     return server
@@ -161,5 +200,8 @@ def find_problem(server: Server) -> str:
         ),
         "The user in DATABASE_URL may not create tables": not (server.revision or server.may_create),
         "The user in DATABASE_URL may not read and write AICQ's tables": not server.may_write,
+        "AICQ needs sessions of its own, and a pooler gives each transaction another; have it pool by session": not (
+            server.keeps_sessions
+        ),
     }
     return next((problem for problem, is_there in problems.items() if is_there), "")

@@ -137,10 +137,16 @@ def instance() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
+def told(check: Check, consequence: str) -> Check:
+    """A check that says, if it fails, what does not work because of it."""
+    return msgspec.structs.replace(check, message=f"{check.message}; {consequence}") if check.message else check
+
+
 def judge(postgres: Check, hot: Check, plugin: HotStorePlugin, region: str) -> Health:
     """Draws the conclusion from the parts."""
     kind = plugin.store.kind
-    checks = {"postgres": postgres, "hot_store": hot}
+    hot = told(hot, "what has to be counted is refused, what can be read is read from the log")
+    checks = {"postgres": told(postgres, "nothing is stored and hardly anything read"), "hot_store": hot}
     redis: Literal["ok", "error", "absent"] = "absent"
     if kind == "redis":
         redis = "ok" if hot.status == "pass" else "error"
