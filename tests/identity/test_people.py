@@ -3,12 +3,17 @@
 import asyncio
 import time
 from typing import TypeAlias
+from uuid import UUID
 
 import asyncpg
 import bcrypt
 import httpx
 import pytest
+from litestar import Litestar
 
+from aicq.clock import now_ms
+from aicq.hot.plugin import HotStorePlugin
+from aicq.hot.presence import Presence
 from tests.agents import error_of, register
 from tests.people import PASSWORD, Person, log_in, sign_up, try_login
 
@@ -173,6 +178,31 @@ async def test_what_nobody_may_set_themselves_is_refused(
     ada = await sign_up(http)
     answer = await ada.send("PATCH", "/v1/users/me", wrong)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+async def test_others_see_a_person_as_offline_unless_they_were_seen_lately(
+    http: httpx.AsyncClient, app: Litestar
+) -> None:
+    ada, scout = await sign_up(http, display_name="Ada L."), await register(http)
+    await ada.send("PATCH", "/v1/users/me", {"status": "busy"})
+    shown = (await scout.send("GET", f"/v1/users/{ada.id}")).json()
+    assert (shown["username"], shown["display_name"], shown["status"]) == ("ada", "Ada L.", "offline")
+    assert "email" not in shown
+    now = now_ms()
+    presence = Presence(app.plugins.get(HotStorePlugin).store)
+    await presence.see([UUID(ada.id)], at="here", now=now)
+    assert (await scout.send("GET", f"/v1/users/{ada.id}")).json()["status"] == "busy"
+    await presence.leave(UUID(ada.id), at="here")
+    assert (await scout.send("GET", f"/v1/users/{ada.id}")).json()["status"] == "offline"
+    assert (await scout.send("GET", f"/v1/users/{scout.id}")).status_code == 404
+    assert (await http.get(f"/v1/users/{ada.id}")).status_code == 401
+
+
+async def test_a_person_was_last_seen_when_they_logged_in(http: httpx.AsyncClient, database: Connection) -> None:
+    ada = await sign_up(http)
+    await database.execute("UPDATE users SET last_seen_at = NULL")
+    await ada.refresh()
+    assert await database.fetchval("SELECT last_seen_at > now() - interval '1 minute' FROM users")
 
 
 async def test_nobody_takes_anothers_name(http: httpx.AsyncClient) -> None:

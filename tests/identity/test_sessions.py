@@ -23,7 +23,7 @@ from aicq.identity.services.sessions import LIFE, Grant, SessionService
 from aicq.origin import Origin
 from aicq.settings import Settings
 from tests.agents import error_of
-from tests.people import Person, log_in, sign_up
+from tests.people import PASSWORD, Person, log_in, sign_up, try_login
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -138,6 +138,20 @@ async def test_nobody_ends_anothers_session(http: httpx.AsyncClient) -> None:
     eve = await sign_up(http, "eve")
     assert (await eve.send("DELETE", f"/v1/auth/sessions/{ada.session_id}")).status_code == 404
     assert await ada.is_in()
+
+
+async def test_whatever_is_done_to_an_account_at_once_is_done(http: httpx.AsyncClient, database: Connection) -> None:
+    ada = await sign_up(http)
+    sessions = [await log_in(http) for _ in range(4)]
+    passwords = {"old_password": PASSWORD, "new_password": PASSWORD}
+    answers = await asyncio.gather(
+        *(try_login(http) for _ in range(4)),
+        *(session.refresh() for session in sessions),
+        *(ada.send("PATCH", "/v1/users/me", {"status": status}) for status in ("busy", "away", "online")),
+        ada.send("PUT", "/v1/users/me/password", passwords),
+    )
+    assert {answer.status_code for answer in answers} <= {200, 204, 401}, [answer.text for answer in answers]
+    assert await database.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
 
 
 async def test_sessions_are_listed_page_by_page(http: httpx.AsyncClient) -> None:

@@ -25,7 +25,7 @@ from aicq.identity.controllers.auth import AuthController
 from aicq.identity.controllers.friendships import FriendController
 from aicq.identity.controllers.protocol import AgentController
 from aicq.identity.controllers.teams import TeamController
-from aicq.identity.controllers.users import UserController
+from aicq.identity.controllers.users import PeopleController, UserController
 from aicq.identity.repositories import AgentRepository, UserRepository
 from aicq.identity.services.agents import AgentService
 from aicq.identity.services.credentials import Credentials
@@ -38,6 +38,7 @@ CONTROLLERS = [
     AgentController,
     AuthController,
     UserController,
+    PeopleController,
     OwnAgentController,
     FriendController,
     TeamController,

@@ -1,24 +1,76 @@
 """People see and change their own account."""
 
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from litestar import Controller, Request, delete, get, patch, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.gate import bearing
+from aicq.auth.gate import authenticated, bearing
 from aicq.auth.principal import Principal
 from aicq.clock import now_ms, to_seconds
-from aicq.errors import Conflict, NotFound, Unprocessable
+from aicq.errors import Conflict, HotStoreUnavailable, InvalidId, NotFound, Unprocessable
+from aicq.hot.base import HotStore
+from aicq.hot.presence import Presence
+from aicq.http import contract
 from aicq.http.admission import guesses_of, origin_of
-from aicq.http.contract import BEARING, TOKEN_ONLY, WITH_BODY, Call, problems
+from aicq.http.contract import (
+    BEARING,
+    SIGNED_OR_BEARING,
+    TOKEN_ONLY,
+    TOKEN_OR_SIGNED,
+    WITH_BODY,
+    Call,
+    problems,
+)
 from aicq.http.resources.bodies import checked
 from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.identity.models import User
-from aicq.identity.schemas.users import Account, Farewell, PasswordChange, UserChange
+from aicq.identity.schemas.users import Account, Farewell, PasswordChange, PublicProfile, UserChange
+from aicq.identity.services.directory import enter
 from aicq.identity.services.users import UserService, WrongPassword
+from aicq.ids import parse_uuid
 
 PersonsRequest = Request[Principal, Any, Any]
+
+
+UserId = Annotated[str, contract.path("The user's id, a UUID.")]
+
+
+class PeopleController(Controller):
+    """What people may know of each other."""
+
+    path = "/v1/users"
+    tags = ("users",)
+
+    @get(
+        "/{user_id:str}",
+        operation_id="GetUser",
+        before_request=authenticated("read"),
+        responses=problems(*SIGNED_OR_BEARING, InvalidId, NotFound),
+        security=TOKEN_OR_SIGNED,
+        operation_class=Call,
+    )
+    async def show(
+        self,
+        user_id: UserId,
+        principal: NamedDependency[Principal],
+        users: NamedDependency[UserService],
+        db_session: NamedDependency[AsyncSession],
+        hot: NamedDependency[HotStore],
+    ) -> PublicProfile:
+        """Shows what everybody here may know of a person. Who was not seen for five minutes is offline."""
+        await enter(db_session, principal)
+        user = await users.find(parse_uuid(user_id, "invalid user ID format"))
+        return PublicProfile(
+            id=str(user.id),
+            username=user.username,
+            display_name=user.display_name,
+            avatar_url=user.avatar_url,
+            status=cast("Any", user.status if await is_present(hot, user) else "offline"),
+            joined_at=to_seconds(user.created_at),
+        )
 
 
 class UserController(Controller):
@@ -53,7 +105,7 @@ class UserController(Controller):
         users: NamedDependency[UserService],
     ) -> Account:
         """Changes the caller's account; what is not given stays as it is."""
-        return account_of(await users.change(principal, data, origin_of(request, "user", principal.id)))
+        return account_of(await users.change(principal, data, origin_of(request, "user", principal.id), now=now_ms()))
 
     @put(
         "/password",
@@ -100,6 +152,15 @@ class UserController(Controller):
             guesses=guesses_of(request),
             origin=origin_of(request, "user", principal.id),
         )
+
+
+async def is_present(hot: HotStore, user: User) -> bool:
+    """Whether a user was seen lately; nobody is while the hot store is away."""
+    try:
+        [present] = await Presence(hot).present([user.id], now=now_ms())
+    except HotStoreUnavailable:
+        return False
+    return present
 
 
 def account_of(user: User) -> Account:

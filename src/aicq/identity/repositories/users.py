@@ -43,7 +43,7 @@ class UserRepository(Repository[User]):
     async def lock(self, user_id: UUID, *, password_hash: str | None) -> bool:
         """Keeps an active user with this password as they are until the transaction ends; False if there is none."""
         where = (User.id == user_id, User.is_active, User.password_hash == password_hash)
-        statement = select(User.id).where(*where).with_for_update(read=True)
+        statement = select(User.id).where(*where).with_for_update(key_share=True)
         return (await self.session.execute(statement)).first() is not None
 
     async def taken(self, usernames: Sequence[str]) -> set[str]:
@@ -55,6 +55,11 @@ class UserRepository(Repository[User]):
         """Tells what a user chose to be shown as, and that they were here; False if there is no such user."""
         statement = update(User).where(User.id == user_id).values(status=status, last_seen_at=now).returning(User.id)
         return (await self.session.execute(statement)).first() is not None
+
+    async def see(self, user_id: UUID, *, now: datetime) -> None:
+        """Notes that a user was here, unless somebody is changing them just now: this is not worth waiting for."""
+        free = select(User.id).where(User.id == user_id).with_for_update(key_share=True, skip_locked=True)
+        await self.session.execute(update(User).where(User.id == free.scalar_subquery()).values(last_seen_at=now))
 
     async def list_online(self, *, limit: int = PAGE) -> Sequence[User]:
         """Users who are not offline by their own choice, who was seen last comes first."""

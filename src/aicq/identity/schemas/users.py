@@ -77,6 +77,26 @@ class Account(msgspec.Struct, kw_only=True):
     updated_at: str
 
 
+class PublicProfile(msgspec.Struct, kw_only=True):
+    """What everybody here may know of a person.
+
+    Args:
+        id: The user.
+        username: How they log in and are called.
+        display_name: How they are shown.
+        avatar_url: A picture.
+        status: What they chose to be shown as, if they were seen lately; else `offline`.
+        joined_at: When they joined.
+    """
+
+    id: str
+    username: str
+    display_name: str | None
+    avatar_url: str | None
+    status: UserStatus
+    joined_at: str
+
+
 class Login(msgspec.Struct, forbid_unknown_fields=True):
     """Who wants to log in.
 

@@ -127,6 +127,7 @@ class SessionService:
             created_at=from_ms(now),
             refreshed_at=from_ms(now),
         )
+        await UserRepository(session).see(user_id, now=from_ms(now))
         by_themselves = msgspec.structs.replace(origin, actor_id=user_id)
         await record(session, by_themselves, "sessions.create", resource=Session, key=session_id, new=values)
         return grant
@@ -211,6 +212,7 @@ class SessionService:
             expires_at=from_ms(grant.expires_at),
             **_seen(origin),
         )
+        await UserRepository(session).see(known.user_id, now=from_ms(now))
         return grant
 
     def _grant(self, user_id: UUID, session_id: UUID, *, now: int) -> Grant:

@@ -10,6 +10,7 @@ import msgspec
 from aicq.audit.recorder import record
 from aicq.auth.passwords import Passwords
 from aicq.auth.principal import Principal, Role
+from aicq.clock import from_ms
 from aicq.errors import Forbidden, NotFound
 from aicq.identity.models import User
 from aicq.identity.repositories import UserRepository
@@ -80,7 +81,7 @@ class UserService:
             raise NotFound("user not found")
         return user
 
-    async def change(self, principal: Principal, change: UserChange, origin: Origin) -> User:
+    async def change(self, principal: Principal, change: UserChange, origin: Origin, *, now: int) -> User:
         """Changes the caller's profile; what is not given stays as it is.
 
         Raises:
@@ -90,12 +91,15 @@ class UserService:
             name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET
         }
         before = await self.find(principal.id)
+        if not values:
+            return before
         old = {name: getattr(before, name) for name in values}
-        user = await self._users.change(principal.id, **values) if values else before
+        if "status" in values:
+            await self._users.update_online_status(principal.id, values["status"], now=from_ms(now))
+        user = await self._users.change(principal.id, **values)
         if user is None:
             raise NotFound("user not found")
-        if values:
-            await self._record(origin, "users.change", user.id, old=old, new=values)
+        await self._record(origin, "users.change", user.id, old=old, new=values)
         return user
 
     async def change_password(
