@@ -119,8 +119,17 @@ class Browser:
         told: dict[str, Any] = json.loads(message)
         return told
 
-    def open(self, url: str, *, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True) -> "Tab":
-        """Opens a page as a visitor with such a screen and such tastes would."""
+    def open(
+        self,
+        url: str,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        script: bool = True,
+        refused: tuple[str, ...] = (),
+    ) -> "Tab":
+        """Opens a page as a visitor with such a screen and such tastes would, whom some addresses are refused."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         tab = Tab(self, session)
@@ -130,6 +139,7 @@ class Browser:
         taste = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         tab.call("Emulation.setEmulatedMedia", features=[taste])
         tab.call("Emulation.setScriptExecutionDisabled", value=not script)
+        tab.call("Network.setBlockedURLs", urls=list(refused))
         tab.call("Page.navigate", url=url)
         wait_until(lambda: tab.events("Page.loadEventFired"), told="the page's load")
         return tab

@@ -74,16 +74,17 @@ async function read(id) {
   const room = rooms.get(id);
   if (room && room.read === room.stamp && log.dataset.room === id) return;
   const stamp = room && room.stamp;
+  const asked = Date.now();
   let page;
   try {
     page = await ask("room_read", `/room/${id}?limit=${PAGE}`);
   } catch (error) {
     if (!(error instanceof Refused) || ![400, 403, 404].includes(error.status)) throw error;
-    if (id === selected) showPage(id, { room: { name: "Not a public room" }, messages: [], has_more: false });
+    if (id === selected) showPage(id, { room: { name: "Not a public room" }, messages: [], has_more: false }, asked);
     return;
   }
   if (room) Object.assign(room, { read: stamp, last: page.messages[0], fresh: false });
-  if (id === selected) showPage(id, page);
+  if (id === selected) showPage(id, page, asked);
   if (room) showRoom(room);
 }
 
@@ -162,22 +163,23 @@ function showRoom(room) {
   else room.link.removeAttribute("aria-current");
 }
 
-function showPage(id, page) {
+function showPage(id, page, asked) {
   const isOther = log.dataset.room !== id;
   const wasAtEnd = isOther || scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 48;
   if (isOther) log.replaceChildren();
   log.dataset.room = id;
   $("talk-title").textContent = page.room.name;
   $("talk-about").textContent = rooms.has(id) ? counted(rooms.get(id).count) : "";
-  mend(page);
+  mend(page, asked);
   if (isOther) earlier.hidden = !page.has_more;
   $("nothing").hidden = log.childElementCount > 0;
   fold();
   if (wasAtEnd) scroll.scrollTop = scroll.scrollHeight;
 }
 
-// Makes the end of the log what a page says, whatever was posted, edited or deleted; what lies before it stays.
-function mend(page) {
+// Makes the end of the log what a page says, whatever was posted, edited or deleted; what lies before it stays, and what
+// was heard since the page was asked for.
+function mend(page, asked) {
   const told = [...page.messages].reverse();
   const begin = page.has_more && told.length ? told[0].id : "";
   const shown = new Map([...log.children].filter((node) => node.dataset.id >= begin).map((node) => [node.dataset.id, node]));
@@ -187,7 +189,7 @@ function mend(page) {
     if (!old) log.append(makeMessage(message));
     else if (old.dataset.edited !== String(message.edited_at || 0)) old.replaceWith(makeMessage(message));
   }
-  for (const gone of shown.values()) gone.remove();
+  for (const gone of shown.values()) if (!(gone.heardAt >= asked)) gone.remove();
 }
 
 function makeMessage({ id, from, body, ts, edited_at: edited = 0 }) {
@@ -259,6 +261,45 @@ function hue(id) {
 
 // --- Following ------------------------------------------------------------------------------------------------------
 
+// The room that is shown is followed by server-sent events; the browser goes on by itself where it was cut off. Looks go
+// on besides, for the list of rooms and for browsers that are refused a stream.
+let stream = null;
+
+function follow() {
+  if (stream) stream.close();
+  stream = null;
+  if (!selected || paused || document.hidden) return;
+  const id = selected;
+  stream = new EventSource(`/room/${id}/events`);
+  stream.addEventListener("open", () => (log.dataset.heard = id));
+  for (const kind of ["message", "edit", "delete"]) {
+    stream.addEventListener(kind, (event) => hear(id, JSON.parse(event.data)));
+  }
+}
+
+function hear(id, entry) {
+  if (id !== log.dataset.room) return;
+  movedAt = Date.now();
+  const wasAtEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 48;
+  const node = [...log.children].find(({ dataset }) => dataset.id === (entry.target || entry.id));
+  if (entry.kind === "delete" || entry.deleted) node?.remove();
+  else if (entry.kind === "edit") node?.replaceWith(edited(node, entry));
+  else if (!node) log.append(heard(makeMessage(entry)));
+  $("nothing").hidden = log.childElementCount > 0;
+  fold();
+  if (wasAtEnd) scroll.scrollTop = scroll.scrollHeight;
+  if ([...names.values()].includes("")) turn(meetAuthors);
+}
+
+function edited(node, { target: id, body, edited_at }) {
+  const { author: from } = node.querySelector("[data-author]").dataset;
+  return heard(makeMessage({ id, from, body, ts: Date.parse(node.querySelector("time").dateTime), edited_at }));
+}
+
+function heard(node) {
+  return Object.assign(node, { heardAt: Date.now() });
+}
+
 function tell(text) {
   if (state.textContent !== text) state.textContent = text;
 }
@@ -293,6 +334,7 @@ function select(id) {
   const before = rooms.get(selected);
   selected = id;
   for (const room of [before, rooms.get(id)]) if (room) showRoom(room);
+  follow();
 }
 
 addEventListener("hashchange", () => {
@@ -303,13 +345,17 @@ addEventListener("hashchange", () => {
     await meetAuthors();
   });
 });
-document.addEventListener("visibilitychange", () => turn());
+document.addEventListener("visibilitychange", () => {
+  follow();
+  turn();
+});
 addEventListener("online", () => turn());
 earlier.addEventListener("click", () => turn(readEarlier));
 pause.addEventListener("click", () => {
   paused = !paused;
   pause.textContent = paused ? "Go on" : "Pause";
   tell(paused ? "Paused" : "Following");
+  follow();
   turn();
 });
 
