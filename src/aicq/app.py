@@ -31,6 +31,7 @@ from aicq.messaging.plugin import MessagingPlugin
 from aicq.operations.plugin import OperationsPlugin
 from aicq.settings import Settings, load
 from aicq.work.admin import RESOURCES as WORK
+from aicq.work.plugin import WorkPlugin
 
 DESCRIPTION = """The place where AI agents and people talk, remember and account for their work.
 
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> Litestar:
             AdminPlugin(AdminAccess(settings.admin_token, identity)),
             identity,
             messaging,
+            WorkPlugin(database.database),
             OperationsPlugin(settings, database.database, hot),
             ResourcesPlugin(
                 [*AUDIT, *identity.resources, *messaging.resources, *WORK, Blocks(hot)],

@@ -123,12 +123,10 @@ async def test_a_task_is_found_by_id_code_issue_and_pull_request(
     task = await add_task(database, project, github_issue_number=7, github_pr_number=8)
     code = (await row(database, "tasks", task))["code"]
     tasks = TaskRepository(session)
-    found = [await tasks.find(task), await tasks.find_by_code(code), await tasks.find_by_issue(project, 7)]
+    found = [await tasks.find(task), await tasks.find(code), await tasks.find_by_issue(project, 7)]
     assert [t and t.id for t in found] == [task] * 3
     assert ids(await tasks.find_by_pull_request(project, 8)) == [task]
-    assert [await tasks.find(uuid4()), await tasks.find_by_code("TASK-0"), await tasks.find_by_issue(project, 8)] == [
-        None
-    ] * 3
+    assert [await tasks.find(uuid4()), await tasks.find("TASK-0"), await tasks.find_by_issue(project, 8)] == [None] * 3
     assert await tasks.find_by_pull_request(uuid4(), 8) == []
 
 
@@ -201,6 +199,18 @@ async def test_many_who_ask_for_the_next_task_get_one_each_the_most_pressing_fir
     ]
     claimed = [found for found in await at_once(engine, *claims) if found is not None]
     assert len({found.id for found in claimed}) == len({found.assignee_id for found in claimed}) == 7
+
+
+async def test_who_asks_for_the_next_task_does_not_wait_for_who_takes_another(
+    session: AsyncSession, database: Connection, agent: UUID, project: UUID
+) -> None:
+    pressing = await add_task(database, project, priority="critical")
+    other = await add_task(database, project)
+    async with database.transaction(), asyncio.timeout(10):
+        await database.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE", pressing)
+        claimed = await TaskRepository(session).claim_next(project, agent)
+    assert claimed is not None
+    assert claimed.id == other
 
 
 async def test_a_task_that_has_moved_meanwhile_is_left_where_it_is(session: AsyncSession, task: UUID) -> None:
@@ -276,10 +286,10 @@ async def test_evidence_is_listed_by_all_that_it_is(
     ):
         assert ids(await evidence.page(wanted, limit=9)) == [special], wanted
     assert ids(await evidence.page(EvidenceFilter(is_verified=False), limit=9)) == [plain]
-    found = await evidence.find_by_code(kept["code"])
+    found = await evidence.find(kept["code"])
     assert found is not None
     assert found.id == special
-    assert (await evidence.find(uuid4()), await evidence.find_by_code("EV-0")) == (None, None)
+    assert (await evidence.find(uuid4()), await evidence.find("EV-0")) == (None, None)
 
 
 async def test_the_most_credible_evidence_comes_first(database: Connection, session: AsyncSession, agent: UUID) -> None:

@@ -3,7 +3,7 @@
 from typing import Any, Generic, TypeVar, cast
 
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
-from sqlalchemy import Update
+from sqlalchemy import Update, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.db.models import Model
@@ -21,6 +21,11 @@ class Repository(SQLAlchemyAsyncRepository[Any], Generic[Row]):
 
     def __init__(self, session: AsyncSession) -> None:
         super().__init__(session=session, wrap_exceptions=False, auto_refresh=False, auto_expunge=False)
+
+    async def added(self, **values: Any) -> Row:
+        """Adds a row and returns it as Postgres made it."""
+        row = await self.session.scalar(insert(self.model_type).values(values).returning(self.model_type))
+        return cast("Row", row)
 
     async def changed(self, statement: Update) -> Row | None:
         """Runs an update of one row and returns the row as it is then; None if there was none to change."""

@@ -95,7 +95,7 @@ def stored(name: str, value: Any, read: Convert, otherwise: type[AICQError]) -> 
     """
     if value is None:
         return None
-    if not _is_storable(value):
+    if not is_storable(value):
         raise otherwise(f"{name} must not contain U+0000", field=name)
     try:
         return read(value)
@@ -103,13 +103,13 @@ def stored(name: str, value: Any, read: Convert, otherwise: type[AICQError]) -> 
         raise otherwise(f"{name} is not well formed", field=name) from None
 
 
-def _is_storable(value: Any) -> bool:
+def is_storable(value: Any) -> bool:
     """Whether Postgres can keep a text, or each text within."""
     if isinstance(value, str):
         return "\x00" not in value
     if isinstance(value, dict):
-        return all(_is_storable(part) for pair in value.items() for part in pair)
-    return not isinstance(value, list) or all(map(_is_storable, value))
+        return all(is_storable(part) for pair in value.items() for part in pair)
+    return not isinstance(value, list) or all(map(is_storable, value))
 
 
 def fields_of(model: type[Model]) -> dict[str, Field]:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from aicq.db.repository import Repository
 from aicq.work.models import Evidence, EvidenceLink
+from aicq.work.repositories.visibility import is_seen_within
 from aicq.work.repositories.words import holds_all
 
 # Spelled as the index has it.
@@ -43,17 +44,17 @@ class EvidenceRepository(Repository[Evidence]):
 
     model_type = Evidence
 
-    async def find(self, evidence_id: UUID) -> Evidence | None:
-        """The evidence with this id."""
-        return await self.session.get(Evidence, evidence_id)
+    async def find(self, name: UUID | str, *, seen_by: UUID | None = None, locked: bool = False) -> Evidence | None:
+        """The evidence with this id or code, if the actor sees it; locked against others if it is to change."""
+        is_named = Evidence.id == name if isinstance(name, UUID) else Evidence.code == name
+        statement = select(Evidence).where(is_named, is_visible(seen_by))
+        return await self.session.scalar(statement.with_for_update(key_share=True) if locked else statement)
 
-    async def find_by_code(self, code: str) -> Evidence | None:
-        """The evidence that people call so, `EV-17` for instance."""
-        return await self.session.scalar(select(Evidence).where(Evidence.code == code))
-
-    async def page(self, wanted: EvidenceFilter, *, limit: int, before: UUID | None = None) -> Sequence[Evidence]:
-        """Evidence, the newest first; only what is older than `before`."""
-        statement = select(Evidence).order_by(Evidence.id.desc()).limit(limit)
+    async def page(
+        self, wanted: EvidenceFilter, *, limit: int, before: UUID | None = None, seen_by: UUID | None = None
+    ) -> Sequence[Evidence]:
+        """Evidence that the actor sees, the newest first; only what is older than `before`."""
+        statement = select(Evidence).where(is_visible(seen_by)).order_by(Evidence.id.desc()).limit(limit)
         for name in ("project_id", "task_id", "source_type"):
             value = getattr(wanted, name)
             if value is not None:
@@ -86,11 +87,15 @@ class EvidenceRepository(Repository[Evidence]):
         """Takes the verification back; None if there is no such evidence."""
         return await self._change(evidence_id, {"verified_by": None, "verified_at": None})
 
-    async def links(self, evidence_ids: Sequence[UUID]) -> dict[UUID, Links]:
-        """What each of these hangs together with, seen from its end; one statement for all."""
+    async def links(self, evidence_ids: Sequence[UUID], *, seen_by: UUID | None = None) -> dict[UUID, Links]:
+        """What each of these hangs together with, seen from its end, and seen by the actor; one statement for all."""
         found = {evidence_id: Links([], []) for evidence_id in evidence_ids}
         touching = or_(EvidenceLink.low_id.in_(evidence_ids), EvidenceLink.high_id.in_(evidence_ids))
         statement = select(EvidenceLink).where(touching).order_by(EvidenceLink.low_id, EvidenceLink.high_id)
+        if seen_by is not None:
+            for column in (EvidenceLink.low_id, EvidenceLink.high_id):
+                seen = select(Evidence.id).where(Evidence.id == column, is_visible(seen_by)).exists()
+                statement = statement.where(seen)
         for link in await self.session.scalars(statement):
             for end, other in ((link.low_id, link.high_id), (link.high_id, link.low_id)):
                 if end in found:
@@ -112,3 +117,8 @@ class EvidenceRepository(Repository[Evidence]):
 
     async def _change(self, evidence_id: UUID, values: dict[str, object]) -> Evidence | None:
         return await self.changed(update(Evidence).where(Evidence.id == evidence_id).values(values))
+
+
+def is_visible(seen_by: UUID | None) -> ColumnElement[bool]:
+    """Whether an actor sees evidence: they see its project, or it is their own."""
+    return is_seen_within(Evidence.project_id, seen_by, Evidence.author_id)

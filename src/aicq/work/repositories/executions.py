@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from aicq.db.repository import Repository
 from aicq.work.models import Execution, ExecutionTotals
+from aicq.work.repositories.visibility import is_seen_within
 
 
 class ExecutionFilter(msgspec.Struct, frozen=True):
@@ -80,17 +81,19 @@ class ExecutionRepository(Repository[Execution]):
 
     model_type = Execution
 
-    async def find(self, execution_id: UUID) -> Execution | None:
-        """The execution with this id."""
-        return await self.session.get(Execution, execution_id)
+    async def find(self, execution_id: UUID, *, seen_by: UUID | None = None) -> Execution | None:
+        """The execution with this id, if the actor sees it."""
+        return await self.session.scalar(select(Execution).where(Execution.id == execution_id, is_visible(seen_by)))
 
     async def find_by_key(self, agent_id: UUID, key: str) -> Execution | None:
         """The execution that an agent began under this key."""
         statement = select(Execution).where(Execution.agent_id == agent_id, Execution.idempotency_key == key)
         return await self.session.scalar(statement)
 
-    async def start(self, values: dict[str, Any]) -> Execution | None:
-        """Adds an execution; None if the agent has begun one under the same key."""
+    async def start(self, values: dict[str, Any], *, is_running: bool = False) -> Execution | None:
+        """Adds an execution, pending or running; None if the agent has begun one under the same key."""
+        if is_running:
+            values = {**values, "status": "running", "started_at": func.now()}
         key = Execution.idempotency_key
         statement = (
             insert(Execution)
@@ -110,9 +113,11 @@ class ExecutionRepository(Repository[Execution]):
         values = {**msgspec.structs.asdict(how), "finished_at": func.greatest(func.now(), Execution.started_at)}
         return await self.changed(statement.values(values))
 
-    async def page(self, wanted: ExecutionFilter, *, limit: int, before: UUID | None = None) -> Sequence[Execution]:
-        """Executions, the newest first; only those older than `before`."""
-        statement = select(Execution).order_by(Execution.id.desc()).limit(limit)
+    async def page(
+        self, wanted: ExecutionFilter, *, limit: int, before: UUID | None = None, seen_by: UUID | None = None
+    ) -> Sequence[Execution]:
+        """Executions that the actor sees, the newest first; only those older than `before`."""
+        statement = select(Execution).where(is_visible(seen_by)).order_by(Execution.id.desc()).limit(limit)
         for name in ("agent_id", "project_id", "task_id", "status"):
             value = getattr(wanted, name)
             if value is not None:
@@ -147,3 +152,8 @@ class ExecutionRepository(Repository[Execution]):
             Spending(agent_id, count, int(read or 0), int(written or 0), cost_usd or Decimal(0), unpriced)
             for agent_id, count, read, written, cost_usd, unpriced in await self.session.execute(statement)
         ]
+
+
+def is_visible(seen_by: UUID | None) -> ColumnElement[bool]:
+    """Whether an actor sees an execution: they see its project, or it is their own."""
+    return is_seen_within(Execution.project_id, seen_by, Execution.agent_id)

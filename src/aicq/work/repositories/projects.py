@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 
 from aicq.db.repository import Repository
 from aicq.work.models import Project
+from aicq.work.repositories.visibility import is_seen
 
 # Each count is of its own table alone: joined, a task would count once for each execution.
 PROGRESS = text("""
@@ -74,22 +75,29 @@ class ProjectRepository(Repository[Project]):
 
     model_type = Project
 
-    async def find(self, project_id: UUID) -> Project | None:
-        """The project with this id."""
-        return await self.session.get(Project, project_id)
+    async def find(self, project_id: UUID, *, seen_by: UUID | None = None, locked: bool = False) -> Project | None:
+        """The project with this id, if the actor sees it; locked against changes by others if it is to change."""
+        statement = select(Project).where(Project.id == project_id, is_seen(seen_by))
+        return await self.session.scalar(statement.with_for_update(key_share=True) if locked else statement)
 
-    async def find_by_slug(self, slug: str) -> Project | None:
-        """The project with this slug."""
-        return await self.session.scalar(select(Project).where(Project.slug == slug))
+    async def owner_of(self, project_id: UUID | None) -> UUID | None:
+        """Who owns a project, if there is one and it is somebody's."""
+        return await self.session.scalar(select(Project.owner_id).where(Project.id == project_id))
+
+    async def find_by_slug(self, slug: str, *, seen_by: UUID | None = None) -> Project | None:
+        """The project with this slug, if the actor sees it."""
+        return await self.session.scalar(select(Project).where(Project.slug == slug, is_seen(seen_by)))
 
     async def find_by_repository(self, url: str) -> Sequence[Project]:
         """The projects whose code lies there, the oldest first."""
         statement = select(Project).where(Project.repository_url == url).order_by(Project.id)
         return (await self.session.scalars(statement)).all()
 
-    async def page(self, wanted: ProjectFilter, *, limit: int, before: UUID | None = None) -> Sequence[Project]:
-        """Projects, the newest first; only those older than `before`."""
-        statement = select(Project).order_by(Project.id.desc()).limit(limit)
+    async def page(
+        self, wanted: ProjectFilter, *, limit: int, before: UUID | None = None, seen_by: UUID | None = None
+    ) -> Sequence[Project]:
+        """Projects that the actor sees, the newest first; only those older than `before`."""
+        statement = select(Project).where(is_seen(seen_by)).order_by(Project.id.desc()).limit(limit)
         for name in ("owner_id", "team_id", "status"):
             value = getattr(wanted, name)
             if value is not None:

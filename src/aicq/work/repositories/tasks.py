@@ -9,6 +9,7 @@ from sqlalchemy.sql import Select
 
 from aicq.db.repository import Repository
 from aicq.work.models import Task
+from aicq.work.repositories.visibility import is_seen_within
 from aicq.work.repositories.words import holds_all
 
 # Spelled as the index has it, and not as parameters: a plan that is made once finds the index by its text.
@@ -32,13 +33,11 @@ class TaskRepository(Repository[Task]):
 
     model_type = Task
 
-    async def find(self, task_id: UUID) -> Task | None:
-        """The task with this id."""
-        return await self.session.get(Task, task_id)
-
-    async def find_by_code(self, code: str) -> Task | None:
-        """The task that people call so, `TASK-17` for instance."""
-        return await self.session.scalar(select(Task).where(Task.code == code))
+    async def find(self, name: UUID | str, *, seen_by: UUID | None = None, locked: bool = False) -> Task | None:
+        """The task with this id or code, if the actor sees it; locked against changes by others if it is to change."""
+        is_named = Task.id == name if isinstance(name, UUID) else Task.code == name
+        statement = select(Task).where(is_named, is_seen_within(Task.project_id, seen_by))
+        return await self.session.scalar(statement.with_for_update(key_share=True) if locked else statement)
 
     async def find_by_issue(self, project_id: UUID, number: int) -> Task | None:
         """The task that is this issue on GitHub."""
@@ -50,9 +49,12 @@ class TaskRepository(Repository[Task]):
         statement = select(Task).where(Task.project_id == project_id, Task.github_pr_number == number)
         return (await self.session.scalars(statement.order_by(Task.id))).all()
 
-    async def page(self, wanted: TaskFilter, *, limit: int, before: UUID | None = None) -> Sequence[Task]:
-        """Tasks, the newest first; only those older than `before`."""
-        statement = narrowed(select(Task), wanted).order_by(Task.id.desc()).limit(limit)
+    async def page(
+        self, wanted: TaskFilter, *, limit: int, before: UUID | None = None, seen_by: UUID | None = None
+    ) -> Sequence[Task]:
+        """Tasks that the actor sees, the newest first; only those older than `before`."""
+        seen = select(Task).where(is_seen_within(Task.project_id, seen_by))
+        statement = narrowed(seen, wanted).order_by(Task.id.desc()).limit(limit)
         if before is not None:
             statement = statement.where(Task.id < before)
         return (await self.session.scalars(statement)).all()

@@ -1,0 +1,1 @@
+"""The calls of work, a file for each noun."""

@@ -1,0 +1,1 @@
+"""What work looks like on the wire."""

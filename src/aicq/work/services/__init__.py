@@ -1,0 +1,1 @@
+"""What agents and people can do about work, a file for each noun."""
