@@ -21,6 +21,7 @@ from aicq.errors import (
     InvalidId,
     InvalidRequest,
     NotFound,
+    OutcomeUnknown,
     TagNeeded,
     Unprocessable,
 )
@@ -142,7 +143,8 @@ class Calls:
 
     def _time(self, name: str, text: str) -> datetime:
         field = self._resource.fields[str(self._resource.period)]
-        moment: datetime = msgspec.structs.replace(field, name=name).parse(text, InvalidRequest)
+        # A plus sign that was not escaped arrives as a space.
+        moment: datetime = msgspec.structs.replace(field, name=name).parse(text.replace(" ", "+"), InvalidRequest)
         return moment
 
     def _get(self) -> HTTPRouteHandler:
@@ -181,7 +183,7 @@ class Calls:
             name=f"AdminCreate{resource.title}",
             told=f"Adds {resource.one}.",
             returns=resource.row_type,
-            errors=(*WITH_BODY, Conflict, Unprocessable),
+            errors=(*WITH_BODY, Conflict, Unprocessable, OutcomeUnknown),
             body=new_type,
             headers=[TAG, PLACE],
         )
@@ -208,7 +210,7 @@ class Calls:
             name=f"AdminChange{resource.title}",
             told=f"Changes {resource.one}, unless somebody has changed it since it was read.",
             returns=resource.row_type,
-            errors=(*WITH_BODY, InvalidId, NotFound, Conflict, Changed, Unprocessable, TagNeeded),
+            errors=(*WITH_BODY, InvalidId, NotFound, Conflict, Changed, Unprocessable, TagNeeded, OutcomeUnknown),
             body=change_type,
             parameters=self._key,
             headers=[TAG],
@@ -232,7 +234,7 @@ class Calls:
             name=f"AdminDelete{resource.title}",
             told=f"Deletes {resource.one}.",
             returns=None,
-            errors=(InvalidId, NotFound, Conflict, Changed),
+            errors=(InvalidId, NotFound, Conflict, Changed, OutcomeUnknown),
             parameters=self._key,
         )
 
