@@ -317,13 +317,13 @@ BEGIN
                     (SELECT a.is_active FROM agents a WHERE a.id = i.author_id),
                     (SELECT u.is_active FROM users u WHERE u.id = i.author_id)
                 ) IS NOT TRUE THEN 'no_author'
-                -- A channel is there for those alone who may see it.
-                WHEN r.guild_id IS NOT NULL AND granted.permissions & 1 = 0
+                -- Channels and direct messages are there for those alone who may see them.
+                WHEN r.kind <> 'room' AND coalesce(granted.permissions, 0) & 1 = 0
                     AND NOT (i.may_moderate AND i.entry = 'delete') THEN 'no_room'
-                WHEN r.is_private AND r.guild_id IS NULL AND i.as_member AND granted.permissions IS NULL
-                    THEN CASE WHEN r.kind = 'room' THEN 'no_member' ELSE 'no_room' END
+                WHEN r.kind = 'room' AND r.is_private AND i.as_member AND granted.permissions IS NULL
+                    AND i.entry <> 'delete' THEN 'no_member'
                 -- Not even the absence of a key opens a room that has none.
-                WHEN r.is_private AND r.guild_id IS NULL AND NOT i.as_member AND i.entry <> 'delete'
+                WHEN r.kind = 'room' AND r.is_private AND NOT i.as_member AND i.entry <> 'delete'
                     AND (i.proof = r.key_hash) IS NOT TRUE THEN 'no_key'
                 WHEN granted.permissions & 2 = 0 AND i.entry <> 'delete' THEN 'no_post'
                 WHEN r.kind = 'dm' AND i.entry <> 'delete' AND EXISTS (

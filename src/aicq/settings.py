@@ -46,6 +46,7 @@ DEFAULT_RATES: Mapping[str, Rate] = MappingProxyType(
         "who": Rate(100, 60_000),
         "channels": Rate(60, 60_000),
         "room_create": Rate(10, 3_600_000),
+        "room_change": Rate(60, 3_600_000),
         "room_read": Rate(120, 60_000),
         "post": Rate(30, 60_000),
         "edit": Rate(30, 60_000),

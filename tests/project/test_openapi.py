@@ -91,7 +91,19 @@ def test_every_error_is_a_problem_and_only_health_tells_more(name: str) -> None:
 
 def test_room_keys_are_shown_where_private_rooms_are_read_followed_written_to_and_searched() -> None:
     wanting = {name for name, told in OPERATIONS.items() if any("X-AICQ-Room-Key" in wanted for wanted in shown(told))}
-    assert wanting == {"ReadRoom", "FollowRoom", "PostMessage", "EditMessage", "FindMessages"}
+    assert wanting == {
+        "ReadRoom",
+        "FollowRoom",
+        "PostMessage",
+        "FindMessages",
+        "ReadMessages",
+        "PostMessageAsActor",
+        "EditMessage",
+        "MarkRoomAsRead",
+        "ListReaders",
+        "ListMessageFiles",
+        "AttachFileToMessage",
+    }
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -19,6 +19,8 @@ AnyRequest = Request[Any, Any, Any]
 
 BodyBytes = Callable[[bytes], int] | None
 
+Show = Callable[[AnyRequest], Awaitable[Principal]]
+
 ROUTINE = (TokenExpired, TokenRevoked)
 """What every honest client meets now and then; it is not counted as a failure."""
 
@@ -87,20 +89,33 @@ async def by_persons_token(request: AnyRequest) -> Principal:
     return principal
 
 
-async def _admit(
-    request: AnyRequest, show: Callable[[AnyRequest], Awaitable[Principal]], rule: str, body_bytes: BodyBytes
-) -> None:
+def has_credentials(request: AnyRequest) -> bool:
+    """Whether a request brings a token or a signature; an agent's id alone is none, as clients send it for limits."""
+    return "authorization" in request.headers or "x-aicq-signature" in request.headers
+
+
+async def identify(request: AnyRequest, show: Show = by_either) -> Principal:
+    """Whoever has shown who they are; what does not hold is counted as a failure of the address.
+
+    Raises:
+        NotAuthenticated: It does not hold.
+        RateLimited: The address has failed too often.
+    """
     admission = admission_of(request)
     address = admission.addresses.of(request.scope)
     await admission.refuse_exhausted(address)
     check_content_type(request)
     try:
-        principal = await show(request)
+        return await show(request)
     except ROUTINE:
         raise
     except NotAuthenticated:
         await admission.charge_failure(address)
         raise
+
+
+async def _admit(request: AnyRequest, show: Show, rule: str, body_bytes: BodyBytes) -> None:
+    principal = await identify(request, show)
     request.scope["user"] = principal
     brought = body_bytes(await request.body()) if body_bytes is not None else 0
-    await admission.admit(request, rule, subject=str(principal.id), body_bytes=brought)
+    await admission_of(request).admit(request, rule, subject=str(principal.id), body_bytes=brought)

@@ -103,6 +103,7 @@ SIGNED_KEY_IF_PRIVATE = [SIGNATURE, SIGNATURE | ROOM_KEY]
 
 TOKEN_ONLY: list[dict[str, list[str]]] = [{"Token": []}]
 TOKEN_OR_SIGNED = [*TOKEN_ONLY, SIGNATURE]
+TOKEN_OR_SIGNED_KEY_IF_PRIVATE = [*TOKEN_OR_SIGNED, *({**shown, **ROOM_KEY} for shown in TOKEN_OR_SIGNED)]
 """What a call of the platform wants to be shown."""
 
 ADMIN_ONLY: list[dict[str, list[str]]] = [{"Admin": []}]

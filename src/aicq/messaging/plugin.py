@@ -17,12 +17,16 @@ from aicq.http.system import Check
 from aicq.messaging.admin import RoomMembers
 from aicq.messaging.admin import Rooms as RoomResource
 from aicq.messaging.controllers.admin import AdminMessageController
+from aicq.messaging.controllers.guilds import GuildController
 from aicq.messaging.controllers.messages import MessageController
 from aicq.messaging.controllers.protocol import DirectMessageController, RoomController, SearchController
+from aicq.messaging.controllers.roles import RoleController
+from aicq.messaging.controllers.rooms import OwnRoomController
 from aicq.messaging.controllers.sockets import LiveController
 from aicq.messaging.controllers.streams import StreamController
 from aicq.messaging.events import Events
 from aicq.messaging.history import History
+from aicq.messaging.invites import Invites
 from aicq.messaging.keys import RoomKeys
 from aicq.messaging.live import Live
 from aicq.messaging.log import MessageLog
@@ -52,6 +56,7 @@ class MessagingPlugin(InitPlugin):
         self._database = database
         self._hot = hot
         self._directory = directory
+        self._invites = Invites(settings.secret_key)
         self.resources = [RoomResource(self._hash_key), RoomMembers()]
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -62,8 +67,11 @@ class MessagingPlugin(InitPlugin):
             LiveController,
             DirectMessageController,
             SearchController,
+            OwnRoomController,
             MessageController,
             AdminMessageController,
+            GuildController,
+            RoleController,
         ]
         app_config.lifespan.append(self._lifespan)
         app_config.state["checks"]["live"] = self._check_live
@@ -74,6 +82,7 @@ class MessagingPlugin(InitPlugin):
             "direct": Provide(lambda: self._direct, sync_to_thread=False),
             "search": Provide(lambda: self._search, sync_to_thread=False),
             "rooms": Provide(lambda: self._rooms, sync_to_thread=False),
+            "invites": Provide(lambda: self._invites, sync_to_thread=False),
             "live": Provide(lambda: self._live, sync_to_thread=False),
             "logbook": Provide(lambda: self._logbook, sync_to_thread=False),
             "moderation": Provide(lambda: self._moderation, sync_to_thread=False),

@@ -1,14 +1,17 @@
 """Searching the hot window."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from aicq.clock import now_ms
-from aicq.errors import HotStoreUnavailable, InvalidRequest
-from aicq.hot.base import HotStore, HotStoreStale, SearchQuery
+from aicq.errors import HotStoreUnavailable, InvalidRequest, NotFound
+from aicq.hot.base import Hit, HotStore, HotStoreStale, SearchQuery
 from aicq.hot.keeper import Keeper
 from aicq.hot.words import query_words
+from aicq.messaging.permissions import Permission
+from aicq.messaging.repositories.rooms import OpenRoom
 from aicq.messaging.schemas.protocol import Result, Results
-from aicq.messaging.services.rooms import Attempts, Rooms
+from aicq.messaging.services.rooms import Attempts, Reader, Rooms
 from aicq.messaging.wire import decode_message
 
 MAX_QUERY_BYTES = 100
@@ -29,13 +32,21 @@ class Search:
         self._rooms = rooms
 
     async def find(
-        self, query: str, *, limit: int, room_id: UUID | None, after: int, key: str, attempts: Attempts
+        self,
+        query: str,
+        *,
+        limit: int,
+        room_id: UUID | None,
+        after: int,
+        key: str,
+        attempts: Attempts,
+        reader: Reader,
     ) -> Results:
         """Finds messages that hold all words of the query, newest first.
 
         Raises:
             InvalidRequest: The query is missing or too long.
-            Forbidden: The room is private and the key is missing or wrong.
+            Forbidden: The room is private, the key is missing or wrong, and the reader is no member.
         """
         if not query.strip():
             raise InvalidRequest("query parameter 'q' is required", field="q")
@@ -43,12 +54,13 @@ class Search:
             raise InvalidRequest(f"query too long (max {MAX_QUERY_BYTES} chars)", field="q")
         found = Results(query=query, results=[], total=0, complete=self._keeper.complete)
         words = query_words(query)
+        actor_id: UUID | None = None
         if room_id is not None:
             room = await self._rooms.find(room_id)
-            if room is None:
+            try:
+                _, actor_id = await self._rooms.admit(room_id, room, key=key, attempts=attempts, reader=reader)
+            except NotFound:
                 return found
-            if room.is_private:
-                await self._rooms.prove(room_id, key, room.key_hash, attempts)
         if not words:
             return found
         try:
@@ -58,8 +70,7 @@ class Search:
             found.complete = False
             return found
         found.truncated = hits.truncated
-        homes = await self._rooms.find_all([hit.room_id for hit in hits.hits])
-        for hit, room in zip(hits.hits, homes, strict=True):
+        for hit, room in zip(hits.hits, await self._homes(hits.hits, actor_id), strict=True):
             if room is None or (room.is_private and room_id is None):
                 continue
             message = decode_message(hit.wire)
@@ -68,3 +79,10 @@ class Search:
             )
         found.total = len(found.results)
         return found
+
+    async def _homes(self, hits: Sequence[Hit], actor_id: UUID | None) -> Sequence[OpenRoom | None]:
+        """The rooms of hits as they are now; None for those that may not be seen any more."""
+        if actor_id is None:
+            return await self._rooms.find_all([hit.room_id for hit in hits])
+        rooms = await self._rooms.find_all_for([(hit.room_id, actor_id) for hit in hits])
+        return [room if room is not None and room.permissions & Permission.VIEW else None for room in rooms]

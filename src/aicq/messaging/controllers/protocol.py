@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from aicq.auth.gate import signed
 from aicq.auth.principal import Principal
 from aicq.clock import now_ms, to_seconds
+from aicq.db.plugin import Database
 from aicq.errors import (
     Forbidden,
     InvalidId,
@@ -35,6 +36,7 @@ from aicq.http.contract import (
 )
 from aicq.http.metrics import DMS, POSTED, SEARCHES
 from aicq.ids import first_id_at, from_ulid, is_ulid, milliseconds, parse_uuid, to_ulid
+from aicq.messaging.controllers.readers import Anybody
 from aicq.messaging.keys import RoomKeys
 from aicq.messaging.repositories.rooms import RoomRepository
 from aicq.messaging.schemas.protocol import (
@@ -149,6 +151,7 @@ class RoomController(Controller):
         request: Request[Any, Any, Any],
         room_id: RoomId,
         reader: NamedDependency[RoomReader],
+        database: NamedDependency[Database],
         limit: Annotated[str, contract.number("How many messages, 1 to 200; more count as 200.", 50)] = "",
         before: Annotated[str, contract.query("A ULID or a Unix time in milliseconds; not used with `after`.")] = "",
         after: Annotated[str, contract.query("A ULID.")] = "",
@@ -158,7 +161,8 @@ class RoomController(Controller):
         `before` goes back from a message id (a ULID) or from a Unix time in milliseconds, both exclusive. A page that
         was not asked for by id goes on to the end of its last message's millisecond. `after` takes an id and gives the
         oldest messages that follow it, so a reader that repeats it with the newest id it has seen misses none.
-        A private room wants its key in `X-AICQ-Room-Key`.
+        A private room wants its key in `X-AICQ-Room-Key`, or a signature or a token of one of its members; a channel of
+        a guild, and direct messages, want that of somebody who may see them.
         """
         wanted = PageRequest(
             parse_uuid(room_id, BAD_ROOM_ID),
@@ -167,7 +171,9 @@ class RoomController(Controller):
             after=from_ulid(after) if after else None,
             whole_millisecond=not is_ulid(before),
         )
-        content = await reader.read(wanted, key=room_key(request), attempts=attempts_of(request))
+        content = await reader.read(
+            wanted, key=room_key(request), attempts=attempts_of(request), reader=Anybody(request, database)
+        )
         return Response(content, media_type="application/json")
 
     @post(
@@ -281,6 +287,7 @@ class SearchController(Controller):
         self,
         request: Request[Any, Any, Any],
         search: NamedDependency[Search],
+        database: NamedDependency[Database],
         q: Annotated[str, contract.query("1 to 100 bytes.", required=True)] = "",
         limit: Annotated[str, contract.number("How many results, 1 to 100; more count as 100.", 20)] = "",
         room: Annotated[str, contract.query("A room's id, a UUID in any spelling.")] = "",
@@ -289,7 +296,8 @@ class SearchController(Controller):
         """Finds messages of the last 24 hours that hold all the words of `q`, newest first.
 
         20 results, or `limit` up to 100; only of `room`, if given; only later than `after`, in Unix milliseconds.
-        Messages of a private room are found only with `room` and that room's key in `X-AICQ-Room-Key`.
+        Messages of a private room are found only with `room` and that room's key in `X-AICQ-Room-Key`, or with `room`
+        and a signature or a token of somebody who may see it; so are those of a channel, and direct messages.
         """
         results = await search.find(
             q,
@@ -298,6 +306,7 @@ class SearchController(Controller):
             after=number(after, default=0, most=1 << 48),
             key=room_key(request),
             attempts=attempts_of(request),
+            reader=Anybody(request, database),
         )
         SEARCHES.inc()
         return results

@@ -147,12 +147,15 @@ class AttachmentRepository(Repository[MessageAttachment]):
         statement = statement.order_by(MessageAttachment.id).limit(limit)
         return (await self.session.execute(statement)).scalars().all()
 
-    async def remove(self, room_id: UUID, attachment_id: UUID, actor_id: UUID) -> MessageAttachment | None:
+    async def remove(
+        self, room_id: UUID, message_id: UUID, attachment_id: UUID, actor_id: UUID
+    ) -> MessageAttachment | None:
         """Takes away what one has attached, or what others have where one manages messages; None if there is none."""
         manages = _may(room_id, actor_id, Permission.MANAGE_MESSAGES, None)
         statement = delete(MessageAttachment).where(
             MessageAttachment.id == attachment_id,
             MessageAttachment.room_id == room_id,
+            MessageAttachment.message_id == message_id,
             func.actor_is_active(actor_id),
             (MessageAttachment.uploader_id == actor_id) | manages,
         )

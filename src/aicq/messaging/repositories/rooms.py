@@ -6,13 +6,13 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from aicq.db.counts import Count, count
 from aicq.db.engine import fetch
 from aicq.db.repository import Repository
-from aicq.identity.models import Actor
+from aicq.identity.models import Actor, Friendship
 from aicq.messaging.models import Room, RoomMember
 
 # Rooms that are public or have a key. Direct messages and channels are there for those alone who say who they are and
@@ -23,12 +23,15 @@ SELECT id, name, kind, is_private, key_hash, last_seq FROM rooms
 WHERE id = ANY ($1) AND deleted_at IS NULL AND kind = 'room'
 """
 
-# The same for those who say who they are, of all kinds of rooms, with what they may do there.
+# The same for those who say who they are, of all kinds of rooms, with what they may do there. Of direct messages and
+# channels only those are there that they may see.
 OPEN_TO = """
 SELECT r.id, r.name, r.kind, r.is_private, r.key_hash, r.last_seq,
-    room_permissions(r.id, asked.actor_id) AS permissions, asked.n
+    may.permissions, asked.n
 FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS asked (room_id, actor_id, n)
 JOIN rooms r ON r.id = asked.room_id AND r.deleted_at IS NULL
+CROSS JOIN LATERAL (SELECT room_permissions(r.id, asked.actor_id) AS permissions OFFSET 0) may
+WHERE r.kind = 'room' OR may.permissions & 1 <> 0
 """
 
 # Of each room the index is read from the newest id down to the time asked for, however long the room's past is.
@@ -156,6 +159,17 @@ class RoomRepository(Repository[Room]):
         """Those of the actors who are not gone."""
         statement = select(Actor.id).where(Actor.id.in_(actor_ids), Actor.deleted_at.is_(None))
         return set((await self.session.execute(statement)).scalars())
+
+    async def is_blocked_among(self, actor_id: UUID, others: Collection[UUID]) -> bool:
+        """Whether an actor has blocked one of the others, or one of them the actor."""
+        blocks = select(Friendship.actor_id).where(
+            Friendship.status == "blocked",
+            or_(
+                and_(Friendship.actor_id == actor_id, Friendship.friend_id.in_(others)),
+                and_(Friendship.friend_id == actor_id, Friendship.actor_id.in_(others)),
+            ),
+        )
+        return (await self.session.execute(blocks.limit(1))).first() is not None
 
     async def list_public(self, *, limit: int, offset: int) -> Sequence[Room]:
         """Public rooms, the most lively first."""

@@ -1,23 +1,30 @@
 """Direct messages: sending them, and reading the inbox."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from aicq.audit.recorder import record
 from aicq.auth.nonces import is_spent
 from aicq.auth.principal import Principal
 from aicq.clock import from_ms
 from aicq.db.engine import fetch
 from aicq.errors import Forbidden, NotFound, ReplayedRequest
 from aicq.identity.repositories import AgentRepository
-from aicq.ids import direct_room_id
+from aicq.identity.services.directory import enter
+from aicq.ids import direct_room_id, new_row_id
 from aicq.messaging.log import Draft, MessageLog, Stored
+from aicq.messaging.models import Room
 from aicq.messaging.repositories.rooms import INBOX, RoomRepository
 from aicq.messaging.services.messages import check_body
+from aicq.origin import Origin
 
 MAX_DIRECT_BODY = 8192
 INBOX_DAYS = 7
+
+PAIR = 2
 
 
 class DirectMessages:
@@ -80,11 +87,49 @@ class DirectMessages:
     async def _make_room(self, room_id: UUID, caller: Principal, recipient: UUID) -> None:
         """Makes the room of a pair, unless the message that needs it would be refused anyway."""
         async with self._sessions.begin() as session:
-            agents = AgentRepository(session)
-            if await agents.find(recipient) is None:
+            rooms = RoomRepository(session)
+            if not await rooms.living([recipient]):
                 raise NotFound("recipient not found")
-            if await agents.hold_active(caller.id) is None:
+            if await AgentRepository(session).hold_active(caller.id) is None:
                 raise Forbidden("agent is not active")
             if await is_spent(session, caller):
                 raise ReplayedRequest
-            await RoomRepository(session).create_direct(room_id, [caller.id, recipient])
+            await rooms.create_direct(room_id, [caller.id, recipient])
+
+
+class DirectRoomService:
+    """Rooms for direct messages, of two or of several, within a request's transaction.
+
+    Args:
+        session: The transaction.
+        origin: Who asks, for the audit log.
+    """
+
+    def __init__(self, session: AsyncSession, origin: Origin) -> None:
+        self._session = session
+        self._origin = origin
+        self._rooms = RoomRepository(session)
+
+    async def open(self, caller: Principal, others: Sequence[UUID], *, now: int) -> UUID:
+        """The room for messages between the caller and others: of a pair always the same one, of more a new one.
+
+        Raises:
+            NotFound: One of the others is nobody, or gone.
+            Forbidden: The caller has blocked one of them, or is blocked by them.
+        """
+        await enter(self._session, caller)
+        members = {caller.id, *others}
+        living = await self._rooms.living(members)
+        if members - living:
+            raise NotFound("actor not found")
+        if await self._rooms.is_blocked_among(caller.id, members):
+            raise Forbidden("one of you has blocked the other")
+        if len(members) <= PAIR:
+            room_id = direct_room_id(caller.id, *(members - {caller.id} or members))
+            await self._rooms.create_direct(room_id, list(members))
+            return room_id
+        room = Room(id=new_row_id(now), kind="group_dm", is_private=True, created_by=caller.id)
+        await self._rooms.create(room)
+        await self._rooms.enter(room.id, members - {caller.id})
+        await record(self._session, self._origin, "rooms.create", resource=Room, key=room.id, new={"kind": room.kind})
+        return room.id

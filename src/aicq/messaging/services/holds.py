@@ -5,35 +5,21 @@ Read in the statement that locks, it could be older than what the lock was waite
 
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.nonces import spend
 from aicq.auth.principal import Principal
 from aicq.errors import AICQError, Forbidden, NotFound
-from aicq.identity.models import Agent, User
+from aicq.identity.services.directory import enter
 from aicq.messaging.models import Guild, Room
 from aicq.messaging.permissions import Permission
 from aicq.messaging.repositories.guilds import GuildRepository, Standing
 from aicq.messaging.repositories.rooms import RoomRepository
 
 
-async def hold_active(session: AsyncSession, caller: Principal) -> None:
-    """Keeps the caller active until the transaction ends.
-
-    Raises:
-        Forbidden: They are not active.
-    """
-    table = Agent if caller.kind == "agent" else User
-    statement = select(table.id).where(table.id == caller.id, table.is_active).with_for_update(read=True)
-    if (await session.execute(statement)).first() is None:
-        raise Forbidden(f"{caller.kind} is not active")
-
-
 async def hold_guild(
     session: AsyncSession, guild_id: UUID, caller: Principal, needing: Permission | None = None
 ) -> tuple[Guild, Standing]:
-    """Locks a guild for a member to change something in it, and spends the caller's nonce.
+    """Begins the work of a member who wants to change something in a guild, and locks it.
 
     Args:
         session: The transaction.
@@ -46,7 +32,7 @@ async def hold_guild(
         Forbidden: They may not do this.
         ReplayedRequest: The nonce is spent.
     """
-    await hold_active(session, caller)
+    await enter(session, caller)
     guilds = GuildRepository(session)
     guild = await guilds.lock(guild_id)
     standing = await guilds.standing(guild_id, caller.id)
@@ -54,12 +40,11 @@ async def hold_guild(
         raise NotFound("guild not found")
     if needing is not None and not standing.permissions & needing:
         raise Forbidden("your roles in this guild do not allow it")
-    await spend(session, caller)
     return guild, standing
 
 
 async def hold_room(session: AsyncSession, room_id: UUID, caller: Principal, needing: Permission) -> tuple[Room, int]:
-    """Locks a room for somebody to change something in it, and spends the caller's nonce.
+    """Begins the work of somebody who wants to change something in a room, and locks it.
 
     Returns:
         The room, and what the caller may do there.
@@ -69,14 +54,34 @@ async def hold_room(session: AsyncSession, room_id: UUID, caller: Principal, nee
         Forbidden: They may not do this.
         ReplayedRequest: The nonce is spent.
     """
-    await hold_active(session, caller)
+    await enter(session, caller)
     rooms = RoomRepository(session)
     room = await rooms.lock(room_id)
     permissions = await rooms.permissions(room_id, caller.id)
     if room is None or not permissions & needing:
         raise room_refusal(room.kind if room is not None else None, permissions)
-    await spend(session, caller)
     return room, permissions
+
+
+async def check_visible(session: AsyncSession, room_id: UUID, actor_id: UUID, *, proof: str | None = None) -> None:
+    """Refuses whoever may not see a room; asked where nothing was found, to tell why.
+
+    Args:
+        session: The transaction.
+        room_id: The room.
+        actor_id: Who asks.
+        proof: The hash that their room key matched.
+
+    Raises:
+        NotFound: There is no such room, or none that they may know of.
+        Forbidden: It is private, and they are no member.
+    """
+    rooms = RoomRepository(session)
+    room = await rooms.find(room_id)
+    permissions = await rooms.permissions(room_id, actor_id)
+    has_key = room is not None and proof is not None and room.key_hash == proof
+    if not permissions & Permission.VIEW and not has_key:
+        raise room_refusal(room.kind if room is not None else None, permissions)
 
 
 def room_refusal(kind: str | None, permissions: int) -> AICQError:
@@ -86,6 +91,8 @@ def room_refusal(kind: str | None, permissions: int) -> AICQError:
         kind: What kind of room it is; None if there is none.
         permissions: What they may do there.
     """
-    if kind is None or (kind != "room" and not permissions & Permission.VIEW):
-        return NotFound("room not found")
-    return Forbidden("your role in this room does not allow it")
+    if permissions & Permission.VIEW:
+        return Forbidden("your role in this room does not allow it")
+    if kind == "room":
+        return Forbidden("you are not a member of this room")
+    return NotFound("room not found")

@@ -35,9 +35,28 @@ class MessageService:
         self._moderator = moderator
 
     async def post(
-        self, caller: Principal, room_id: UUID, *, body: str, pid: str, sig: str, key: str, attempts: Attempts
+        self,
+        caller: Principal,
+        room_id: UUID,
+        *,
+        body: str,
+        pid: str,
+        sig: str,
+        key: str,
+        attempts: Attempts,
+        as_member: bool = False,
     ) -> Stored:
         """Posts a message.
+
+        Args:
+            caller: Who posts.
+            room_id: The room.
+            body: The text.
+            pid: The message that it answers.
+            sig: The caller's own signature of it.
+            key: The room key that they show.
+            attempts: Counts wrong keys.
+            as_member: Who shows no key comes as a member of the room.
 
         Raises:
             InvalidRequest: The body is missing.
@@ -49,7 +68,7 @@ class MessageService:
         parent_id = parent_of(pid)
         if sig:
             await self._check_signature(caller, room_id, parent_id, body, sig)
-        proof = await self._prove(room_id, key, attempts)
+        proof = await self._rooms.proof(room_id, key, attempts)
         return await self._log.append(
             Draft(
                 room_id=room_id,
@@ -58,6 +77,7 @@ class MessageService:
                 parent_id=parent_id,
                 signature=sig or None,
                 proof=proof,
+                as_member=as_member and proof is None,
                 nonce=caller.nonce,
             )
         )
@@ -80,7 +100,7 @@ class MessageService:
         parent_id = await self._history.parent(room_id, target_id)
         if sig:
             await self._check_signature(caller, room_id, parent_id, body, sig)
-        proof = await self._prove(room_id, key, attempts)
+        proof = await self._rooms.proof(room_id, key, attempts)
         return await self._log.append(
             Draft(
                 room_id=room_id,
@@ -96,8 +116,14 @@ class MessageService:
             )
         )
 
-    async def delete(self, caller: Principal, room_id: UUID, message_id: str) -> None:
+    async def delete(self, caller: Principal, room_id: UUID, message_id: str, *, as_member: bool = False) -> None:
         """Deletes a message: an entry in the log that makes the message unreadable everywhere.
+
+        Args:
+            caller: Who deletes it.
+            room_id: The room.
+            message_id: The message.
+            as_member: The caller may come as a member of a direct message's room.
 
         Raises:
             NotFound: There is no such room or message.
@@ -109,17 +135,11 @@ class MessageService:
                 author_id=caller.id,
                 entry="delete",
                 target_id=target_of(message_id),
+                as_member=as_member,
                 may_moderate=caller.id == self._moderator,
                 nonce=caller.nonce,
             )
         )
-
-    async def _prove(self, room_id: UUID, key: str, attempts: Attempts) -> str | None:
-        """The hash that a private room's key matches; None if no key was shown, or the room wants none."""
-        room = await self._rooms.find(room_id) if key else None
-        if room is None or not room.is_private:
-            return None
-        return await self._rooms.prove(room_id, key, room.key_hash, attempts)
 
     async def _check_signature(
         self, caller: Principal, room_id: UUID, parent_id: UUID | None, body: str, sig: str

@@ -7,17 +7,17 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.audit.recorder import record
-from aicq.auth.nonces import spend
 from aicq.auth.principal import Principal
 from aicq.clock import from_ms
 from aicq.errors import Forbidden, InvalidRequest, Unprocessable
+from aicq.identity.services.directory import enter
 from aicq.ids import new_row_id
 from aicq.messaging.keys import MIN_KEY, RoomKeys
 from aicq.messaging.models import Room
 from aicq.messaging.permissions import Permission
 from aicq.messaging.repositories.members import RoomMemberRepository
 from aicq.messaging.repositories.rooms import RoomRepository
-from aicq.messaging.services.holds import hold_active, hold_room
+from aicq.messaging.services.holds import hold_room
 from aicq.messaging.services.rooms import room_name
 from aicq.messaging.services.texts import describe
 from aicq.origin import Origin
@@ -70,8 +70,7 @@ class RoomService:
         name = room_name(name)
         told = describe(description)
         key_hash = await self._hash(key) if is_private and (key or not keyless) else None
-        await hold_active(self._session, caller)
-        await spend(self._session, caller)
+        await enter(self._session, caller)
         room = Room(
             id=new_row_id(now),
             name=name,
@@ -125,7 +124,7 @@ class RoomService:
         old = {column: getattr(room, column) for column in values}
         changed = await self._rooms.change(room_id, **values)
         if members_only:
-            await self._members.put_member(room_id, caller.id, "owner")
+            await self._members.put_member(room_id, caller.id, "member")
         await self._record("change", changed, old=old, new=values)
         return changed
 

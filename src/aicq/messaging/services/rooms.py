@@ -3,6 +3,7 @@
 import asyncio
 import re
 import unicodedata
+from contextlib import suppress
 from typing import Protocol, cast
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from aicq.messaging.keys import RoomKeys
 from aicq.messaging.log import KeyNeeded
 from aicq.messaging.models.rooms import NAME
 from aicq.messaging.pages import Pages
+from aicq.messaging.permissions import Permission
 from aicq.messaging.repositories.rooms import OpenRoom, open_rooms, rooms_open_to
 from aicq.messaging.wire import page_json
 
@@ -27,6 +29,17 @@ class Attempts(Protocol):
 
     async def failed(self) -> None:
         """Counts one more; raises RateLimited if that is too many."""
+
+
+class Reader(Protocol):
+    """Whoever wants to read; who they are is asked only where it matters."""
+
+    async def actor(self) -> UUID | None:
+        """The actor, if they have said who they are.
+
+        Raises:
+            NotAuthenticated: They have, but it does not hold.
+        """
 
 
 class Rooms:
@@ -45,7 +58,7 @@ class Rooms:
         self._checking = asyncio.Lock()
 
     async def find(self, room_id: UUID) -> OpenRoom | None:
-        """The room as it is now, or None."""
+        """The room as it is now, if it is public or has a key; or None."""
         return await self._find(room_id)
 
     async def find_for(self, room_id: UUID, actor_id: UUID) -> OpenRoom | None:
@@ -65,6 +78,57 @@ class Rooms:
         if not await self._keys.is_known(room_id, key, key_hash):
             await self._check(room_id, key, key_hash, attempts)
         return key_hash
+
+    async def admit(
+        self, room_id: UUID, room: OpenRoom | None, *, key: str, attempts: Attempts, reader: Reader
+    ) -> tuple[OpenRoom, UUID | None]:
+        """A room that a reader may see, and who they are if that had to be asked.
+
+        Args:
+            room_id: The room.
+            room: What `find` has found.
+            key: The room key that they show.
+            attempts: Counts wrong keys.
+            reader: Who they are.
+
+        Raises:
+            NotFound: There is no such room, or none that they may know of.
+            Forbidden: It is private, the key is missing or wrong, and they are no member.
+        """
+        if room is not None and not room.is_private:
+            return room, None
+        actor_id = await reader.actor() if room is None or not key else None
+        if actor_id is not None:
+            return await self.admit_actor(room_id, actor_id), actor_id
+        if room is None:
+            raise NotFound("room not found")
+        await self.prove(room_id, key, room.key_hash, attempts)
+        return room, None
+
+    async def admit_actor(self, room_id: UUID, actor_id: UUID) -> OpenRoom:
+        """A room that an actor may see.
+
+        Raises:
+            NotFound: There is no such room, or none that they may know of.
+            Forbidden: It is private and they are no member.
+        """
+        room = await self.find_for(room_id, actor_id)
+        if room is None:
+            raise NotFound("room not found")
+        if not room.permissions & Permission.VIEW:
+            raise Forbidden("you are not a member of this room")
+        return room
+
+    async def proof(self, room_id: UUID, key: str, attempts: Attempts) -> str | None:
+        """The hash that a private room's key matches; None if no key was shown, or the room wants none.
+
+        Raises:
+            Forbidden: The key is wrong, or no key opens the room.
+        """
+        room = await self.find(room_id) if key else None
+        if room is None or not room.is_private:
+            return None
+        return await self.prove(room_id, key, room.key_hash, attempts)
 
     async def _check(self, room_id: UUID, key: str, key_hash: str, attempts: Attempts) -> None:
         # One after the other: of guesses made at once none is checked that the one before has used up, and of those
@@ -119,16 +183,30 @@ class RoomReader:
         self._pages = pages
         self._read: Batcher[PageRequest, tuple[OpenRoom, bytes]] = Batcher(self._read_all)
 
-    async def read(self, wanted: PageRequest, *, key: str, attempts: Attempts) -> bytes:
+    async def read(self, wanted: PageRequest, *, key: str, attempts: Attempts, reader: Reader) -> bytes:
         """A page as JSON: `room`, `messages` newest first, `has_more`.
 
         Raises:
-            NotFound: There is no such room.
-            Forbidden: It is private and the key is missing or wrong.
+            NotFound: There is no such room, or none that the reader may know of.
+            Forbidden: It is private, the key is missing or wrong, and the reader is no member.
         """
-        room, page = await self._read(wanted)
-        if room.is_private:
-            await self._rooms.prove(room.id, key, room.key_hash, attempts)
+        room: OpenRoom | None = None
+        page = b""
+        with suppress(NotFound):
+            room, page = await self._read(wanted)
+        if room is not None and not room.is_private:
+            return page
+        _, actor_id = await self._rooms.admit(wanted.room_id, room, key=key, attempts=attempts, reader=reader)
+        return page if actor_id is None else await self.read_for(actor_id, wanted)
+
+    async def read_for(self, actor_id: UUID, wanted: PageRequest) -> bytes:
+        """A page for somebody who says who they are.
+
+        Raises:
+            NotFound: There is no such room, or none that they may know of.
+            Forbidden: It is private and they are no member.
+        """
+        _, page = await self._page(await self._rooms.admit_actor(wanted.room_id, actor_id), wanted)
         return page
 
     async def _read_all(self, wanted: list[PageRequest]) -> list[tuple[OpenRoom, bytes] | Exception]:

@@ -1,0 +1,8 @@
+"""What tests of guilds share. Where the hot store plays no part they run over one."""
+
+import pytest
+
+
+@pytest.fixture
+def hot_kind() -> str:
+    return "postgres"
