@@ -62,6 +62,10 @@ revision message:
 bench *arguments:
     aicq bench "$@"
 
+# Measure how many of the nearest memories recall finds, and how fast: just recall --sizes 10,1000.
+recall *arguments:
+    python -m tests.memory.measure "$@"
+
 # Write docs/openapi.yaml anew from the code.
 openapi:
     python tests/project/openapi.py

@@ -138,13 +138,13 @@ ALTER TABLE memories SET (fillfactor = 70);
 CREATE INDEX ix_memories_embedding ON memories
     USING hnsw ((embedding::halfvec(EMBEDDING_DIMENSIONS)) halfvec_cosine_ops)
     WHERE status = 'active' AND embedding IS NOT NULL;
--- MemoryRepository.search_by_embedding: a team's vectors, to be counted and to be compared one by one.
+-- MemoryRepository.measure and search_by_embedding: a team's vectors, to be counted and compared one by one.
 CREATE INDEX ix_memories_embedded ON memories (team_id) WHERE status = 'active' AND embedding IS NOT NULL;
 -- MemoryRepository.search_by_text. `words` bears the team, so that others' memories are not looked at.
 CREATE INDEX ix_memories_words ON memories USING gin (words) WITH (fastupdate = off);
 -- MemoryRepository.list_by_type.
 CREATE INDEX ix_memories_memory_type ON memories (team_id, memory_type, id) WHERE status = 'active';
--- MemoryRepository.count_suppressed and list_by_status: what recall leaves out.
+-- MemoryRepository.measure and list_by_status: what recall leaves out.
 CREATE INDEX ix_memories_status ON memories (team_id, status, id) WHERE status <> 'active';
 -- MemoryRepository.list_by_agent; the foreign key's SET NULL.
 CREATE INDEX ix_memories_agent_id ON memories (team_id, agent_id, id) WHERE agent_id IS NOT NULL;
@@ -159,8 +159,8 @@ CREATE INDEX ix_memories_importance ON memories (team_id, importance DESC, id) W
 CREATE INDEX ix_memories_subject ON memories (team_id, lower(subject), id) WHERE subject IS NOT NULL;
 -- MemoryRepository.list_by_tier: nearly all are hot, and those are what the other lists show.
 CREATE INDEX ix_memories_tier ON memories (team_id, tier, id) WHERE tier <> 'hot';
--- MemoryRepository.list_expired: for the housekeeper.
-CREATE INDEX ix_memories_expires_at ON memories (expires_at) WHERE expires_at IS NOT NULL AND status <> 'archived';
+-- MemoryRepository.list_expired, archive_expired.
+CREATE INDEX ix_memories_expires_at ON memories (expires_at) WHERE expires_at IS NOT NULL AND status = 'active';
 -- MemoryRepository.list_by_conversation; the foreign key's SET NULL.
 CREATE INDEX ix_memories_source_conversation_id ON memories (team_id, source_conversation_id, id)
     WHERE source_conversation_id IS NOT NULL;
@@ -322,7 +322,9 @@ BEGIN
         NEW.embedded_version := CASE WHEN NEW.embedding IS NOT NULL THEN NEW.version END;
     ELSE
         IF (NEW.id, NEW.team_id, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.team_id, OLD.created_at) THEN
-            RAISE integrity_constraint_violation USING MESSAGE = 'a memory keeps its id, its team and its birthday';
+            RAISE check_violation USING
+                MESSAGE = 'a memory keeps its id, its team and its birthday', TABLE = 'memories',
+                CONSTRAINT = 'ck_memories_it_keeps_id_team_and_birthday';
         END IF;
         NEW.version := OLD.version + 1;
         NEW.embedded_version := CASE
@@ -344,7 +346,7 @@ BEGIN
         IF FOUND THEN
             RAISE check_violation USING
                 MESSAGE = 'what supersedes a memory is superseded itself', TABLE = 'memories',
-                CONSTRAINT = 'ck_memories_superseded_by_the_last';
+                CONSTRAINT = 'ck_memories_what_supersedes_is_superseded_itself';
         END IF;
     END IF;
     RETURN NEW;
@@ -501,9 +503,10 @@ LANGUAGE sql SET enable_seqscan = off SET enable_hashjoin = off SET enable_merge
         last_accessed_at = greatest(a.last_accessed_at, excluded.last_accessed_at)
 $$;
 
--- The entry that tells what a memory was at a time; none before it was made and after it was deleted.
+-- The entry that tells what a memory was at a time; none before it was made and after it was deleted. Nothing is set
+-- here, so that Postgres plans it as a part of whoever asks.
 CREATE FUNCTION reconstruct_memory_at(p_memory_id uuid, p_timestamp timestamptz) RETURNS SETOF memory_log
-LANGUAGE sql STABLE SET enable_seqscan = off AS $$
+LANGUAGE sql STABLE AS $$
     SELECT * FROM (
         SELECT * FROM memory_log l WHERE l.memory_id = p_memory_id AND l.created_at <= p_timestamp
         ORDER BY l.created_at DESC LIMIT 1
@@ -512,14 +515,13 @@ $$;
 
 -- Likewise for all memories of a team. Keys first, from the index alone; then the entries.
 CREATE FUNCTION reconstruct_memories_at(p_team_id uuid, p_timestamp timestamptz) RETURNS SETOF memory_log
-LANGUAGE sql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-    WITH newest AS MATERIALIZED (
-        SELECT DISTINCT ON (l.memory_id) l.memory_id, l.seq, l.action FROM memory_log l
-        WHERE l.team_id = p_team_id AND l.created_at <= p_timestamp
-        ORDER BY l.memory_id, l.created_at DESC
-    )
-    SELECT l.* FROM newest n JOIN memory_log l ON l.memory_id = n.memory_id AND l.seq = n.seq
-    WHERE n.action <> 'deleted'
+LANGUAGE sql STABLE AS $$
+    SELECT l.* FROM (
+        SELECT DISTINCT ON (k.memory_id) k.memory_id, k.seq, k.action FROM memory_log k
+        WHERE k.team_id = p_team_id AND k.created_at <= p_timestamp
+        ORDER BY k.memory_id, k.created_at DESC
+    ) newest JOIN memory_log l ON l.memory_id = newest.memory_id AND l.seq = newest.seq
+    WHERE newest.action <> 'deleted'
 $$;
 """
 

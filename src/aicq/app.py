@@ -16,7 +16,9 @@ import aicq.work.models  # noqa: F401 - the models register their tables
 from aicq import __version__
 from aicq.audit.admin import RESOURCES as AUDIT
 from aicq.audit.recorder import record
+from aicq.auth import nonces
 from aicq.auth.admin import AdminAccess, AdminPlugin, admin_only
+from aicq.db.housekeeping import HousekeepingPlugin
 from aicq.db.models import Model
 from aicq.db.plugin import DatabasePlugin
 from aicq.hot.plugin import HotStorePlugin
@@ -27,6 +29,8 @@ from aicq.http.edge import EdgePlugin
 from aicq.http.plugin import SystemPlugin
 from aicq.http.resources.plugin import ResourcesPlugin
 from aicq.identity.plugin import IdentityPlugin
+from aicq.memory.admin import RESOURCES as MEMORY
+from aicq.memory.plugin import MemoryPlugin
 from aicq.messaging.plugin import MessagingPlugin
 from aicq.operations.plugin import OperationsPlugin
 from aicq.settings import Settings, load
@@ -53,6 +57,7 @@ def create_app(settings: Settings) -> Litestar:
     hot = HotStorePlugin(settings)
     identity = IdentityPlugin(settings, database.database)
     messaging = MessagingPlugin(settings, database.database, hot, identity.directory)
+    memory = MemoryPlugin(settings, database.database)
     return Litestar(
         plugins=[
             EdgePlugin(),
@@ -62,10 +67,15 @@ def create_app(settings: Settings) -> Litestar:
             AdminPlugin(AdminAccess(settings.admin_token, identity)),
             identity,
             messaging,
+            memory,
             WorkPlugin(database.database),
             OperationsPlugin(settings, database.database, hot),
+            HousekeepingPlugin(
+                database.database,
+                [nonces.chore(database.database.sessions), *identity.chores, *messaging.chores, *memory.chores],
+            ),
             ResourcesPlugin(
-                [*AUDIT, *identity.resources, *messaging.resources, *WORK, Blocks(hot)],
+                [*AUDIT, *identity.resources, *messaging.resources, *MEMORY, *WORK, Blocks(hot)],
                 gate=admin_only,
                 record=record,
             ),

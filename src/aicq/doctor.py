@@ -18,6 +18,7 @@ from aicq.hot.postgres import PostgresHotStore
 from aicq.hot.redis import RedisHotStore
 from aicq.hot.redis_client import RedisClient
 from aicq.ids import from_ulid, position
+from aicq.memory.dimensions import find_mismatch
 from aicq.messaging.history import History
 from aicq.settings import Settings
 
@@ -61,8 +62,16 @@ async def _diagnose(settings: Settings, database_url: str) -> list[Finding]:
         look_at_durability(server),
         look_at_migrations(server, [step.revision for step in known(settings.migrations_path)]),
         look_at_connections(server.max_connections, connections_needed(settings)),
+        await _look_at_embeddings(settings, database_url),
         *await _look_at_hot_store(settings, database_url, is_migrated=bool(server.revision)),
     ]
+
+
+async def _look_at_embeddings(settings: Settings, database_url: str) -> Finding:
+    """Whether embeddings fit their column."""
+    if mismatch := await find_mismatch(database_url, settings.embedding_dimensions):
+        return Finding("FAIL", "embeddings", mismatch)
+    return Finding("ok", "embeddings", f"{settings.embedding_dimensions} numbers each")
 
 
 def look_at_database(server: Server) -> list[Finding]:

@@ -153,8 +153,10 @@ def _make_ready(settings: Settings, url: str) -> tuple["Choice", list[str]]:
     """Brings database and hot store to where the workers can start; the hot store chosen, and what there is to tell."""
     server = asyncio.run(check(url))
     from aicq.db.migrate import upgrade  # noqa: PLC0415 - takes a second to import; wrong settings are told before
+    from aicq.memory.dimensions import check_dimensions  # noqa: PLC0415 - likewise
 
     upgrade(settings.migrations_path, url)
+    asyncio.run(check_dimensions(url, settings.embedding_dimensions))
     choice, hot_store = asyncio.run(find_hot_store(settings))
     where = f"{settings.data_dir / 'pg'} (embedded)" if settings.database_url is None else place(url)
     token = settings.data_dir / data_dir.ADMIN_TOKEN

@@ -152,15 +152,57 @@ async def new_activity(world: World) -> dict[str, Any]:
     return {"task_id": await world.some("tasks"), "activity_type": "task_created", "summary": "sample"}
 
 
+async def new_conversation(world: World) -> dict[str, Any]:
+    return {"team_id": await world.some("teams"), "title": "sample"}
+
+
+async def new_conversation_message(world: World) -> dict[str, Any]:
+    conversation = await world.make("conversations")
+    ids = {"team_id": conversation["team_id"], "conversation_id": conversation["id"]}
+    return {**ids, "role": "tool", "content": "sample", "tool_calls": [{"name": "brew"}], "token_count": 7}
+
+
+async def new_memory(world: World) -> dict[str, Any]:
+    return {"team_id": await world.some("teams"), "memory_type": "semantic", "content": "sample", "subject": "sample"}
+
+
+async def new_memory_tag(world: World) -> dict[str, Any]:
+    memory = await world.make("memories")
+    return {"team_id": memory["team_id"], "memory_id": memory["id"], "tag": f"sample-{next(NUMBERS)}"}
+
+
+async def new_memory_link(world: World) -> dict[str, Any]:
+    memory = await world.make("memories")
+    other = await world.make("memories", team_id=memory["team_id"])
+    return {"team_id": memory["team_id"], "from_id": memory["id"], "to_id": other["id"], "kind": "related_to"}
+
+
+async def new_memory_access(world: World) -> dict[str, Any]:
+    await world.database.execute("SELECT update_memory_access($1)", [await world.id_of("memories")])
+    return {}
+
+
+async def new_memory_log(world: World) -> dict[str, Any]:
+    await world.make("memories")
+    return {}
+
+
 SAMPLES = {
     "activity_feed": Sample(new_activity, {"is_public": True}),
     "agent_executions": Sample(new_execution, {"status": "running", "cost_usd": "0.100000000"}),
     "agents": Sample(new_agent, {"name": "another"}),
     "audit_logs": Sample(new_audit_log, {}),
     "blocks": Sample(new_block, {"reason": "another", "expires_at": "2030-01-01T00:00:00Z"}),
+    "conversation_messages": Sample(new_conversation_message, {"feedback_rating": "positive", "token_count": 8}),
+    "conversations": Sample(new_conversation, {"status": "closed", "metadata": {"a": 1}}),
     "evidence": Sample(new_evidence, {"computed_score": "0.500", "scoring_method": "sampled"}),
     "evidence_links": Sample(new_evidence_link, {"kind": "contradicting"}),
     "execution_totals": Sample(new_execution_totals, {}),
+    "memories": Sample(new_memory, {"content": "another", "importance": 9, "status": "archived"}),
+    "memory_accesses": Sample(new_memory_access, {}),
+    "memory_links": Sample(new_memory_link, {}),
+    "memory_log": Sample(new_memory_log, {}),
+    "memory_tags": Sample(new_memory_tag, {}),
     "projects": Sample(new_project, {"status": "paused", "pr_merge_rate": "0.5000"}),
     "friendships": Sample(new_friendship, {"status": "blocked"}),
     "room_members": Sample(new_room_member, {"role": "admin"}),

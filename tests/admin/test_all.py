@@ -271,19 +271,6 @@ async def test_whatever_is_written_into_a_field_is_stored_or_refused_by_name(res
                 assert answer.json().get("field"), f"{name}: {value!r} {answer.text}"
 
 
-async def test_whatever_a_field_is_changed_to_is_stored_or_refused_by_name(resource: Resource, world: World) -> None:
-    if resource.change_type is None:
-        return
-    path = path_of(resource, await some_row(resource, world))
-    for name in resource.change_type.__struct_fields__:
-        for value in HOSTILE:
-            answer = await world.admin.patch(path, json={name: value}, headers={"If-Match": "*"})
-            assert_told(answer, keyed(resource))
-            assert answer.status_code in {200, 400, 409, 422}, answer.text
-            if answer.status_code != 200:
-                assert answer.json().get("field"), f"{name}: {value!r} {answer.text}"
-
-
 async def test_a_body_that_is_not_in_the_document_is_refused(resource: Resource, world: World) -> None:
     if resource.new_type is None:
         return

@@ -1,5 +1,7 @@
 """A team with an agent and a user, and rows about them."""
 
+import asyncio
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -8,6 +10,12 @@ from uuid import UUID
 import asyncpg
 import msgspec
 import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from aicq.db.engine import create_engine
+from aicq.db.migrate import upgrade
+from tests.servers import ROOT, Databases
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -92,6 +100,51 @@ async def database(database_url: str) -> AsyncIterator[Connection]:
     """A connection to the test's database."""
     async with connect(database_url) as connection:
         yield connection
+
+
+@asynccontextmanager
+async def migrated(databases: Databases, *, dimensions: int) -> AsyncIterator[str]:
+    """The URL of a database whose embeddings have so many numbers."""
+    beside = await databases.make()
+    name = f"{beside}_{dimensions}"
+    connection = await asyncpg.connect(databases.url(beside))
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBEDDING_DIMENSIONS", str(dimensions))
+        await asyncio.to_thread(upgrade, ROOT / "migrations", databases.url(name))
+    yield databases.url(name)
+    await databases.drop(name)
+    await databases.drop(beside)
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url, name="test", pool_size=10, max_overflow=20)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """What services open their transactions with."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+@pytest.fixture
+def statements(engine: AsyncEngine) -> list[str]:
+    """The statements that go through the engine, as they go."""
+    told: list[str] = []
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda *args: told.append(args[2]))
+    return told
+
+
+def meaning(text: str) -> list[float]:
+    """An embedding that a test can foresee: the more words two texts share, the nearer they are."""
+    numbers = [0.0] * DIMENSIONS
+    for word in text.lower().split():
+        numbers[zlib.crc32(word.encode()) % DIMENSIONS] += 1
+    return numbers
 
 
 @pytest.fixture

@@ -161,6 +161,14 @@ def test_a_missing_vector_extension_is_one_sentence(tmp_path: Path, without_vect
     assert_refuses(tmp_path, "This Postgres has no vector extension", DATABASE_URL=without_vector)
 
 
+def test_embeddings_of_another_length_than_the_columns_are_one_sentence(tmp_path: Path, service: Make) -> None:
+    assert run(tmp_path, "migrate", "up", EMBEDDING_DIMENSIONS="8").returncode == 0
+    assert_refuses(tmp_path, "EMBEDDING_DIMENSIONS is 1536, but memories hold embeddings of 8 numbers: set it to 8")
+    told = run(tmp_path, "doctor")
+    assert "FAIL  embeddings       EMBEDDING_DIMENSIONS is 1536" in told.stdout
+    assert service(EMBEDDING_DIMENSIONS="8").start().stop() == 0
+
+
 def test_what_is_no_postgres_is_one_sentence(tmp_path: Path, service: Make) -> None:
     other = service().start()
     url = f"postgresql://u:{SECRET}@127.0.0.1:{other.port}/aicq"

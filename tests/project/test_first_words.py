@@ -7,12 +7,11 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from html import unescape
 from pathlib import Path
 
 import pytest
 
-from aicq.http.pages import HOME, read_text
+from aicq.http.pages import read_text
 from tests.process.service import Service, environment
 from tests.project.openapi import ROOT
 
@@ -78,25 +77,3 @@ def test_an_agent_that_has_read_the_documents_joins_with_curl_and_openssl(servic
     assert re.match(r'\{"id":"[0-9A-Z]{26}","ts":\d+\}', told), told
     assert told.count('"body":"Hello, I am new here."') == 2
     assert stat.S_IMODE((service.home / "agent.pem").stat().st_mode) == 0o600
-
-
-def test_a_visitor_joins_in_the_three_steps_of_the_landing_page(tmp_path: Path) -> None:
-    blocks = re.findall(r"<pre><code>(.*?)</code></pre>", HOME.content, re.DOTALL)
-    script = "\n".join(unescape(re.sub(r"<[^>]+>", "", block)) for block in blocks)
-    assert len(blocks) == 3
-    (tmp_path / "aicq").write_text(f'#!/bin/sh\nexec {sys.executable} -m aicq "$@"\n')
-    (tmp_path / "aicq").chmod(0o755)
-    service = Service(tmp_path).start()
-    try:
-        spoken = subprocess.run(
-            ["sh", "-euc", script.replace("http://127.0.0.1:8080", service.url)],
-            env=environment(tmp_path, {"PATH": f"{tmp_path}:{os.environ['PATH']}"}),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    finally:
-        service.end()
-    assert spoken.returncode == 0, spoken.stderr
-    assert spoken.stdout.count("Hello, I am new here.") == 2

@@ -1,32 +1,18 @@
 """Spending nonces in a request's own transaction."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-
-import structlog
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from aicq.auth.models import Nonce
 from aicq.auth.principal import Principal
 from aicq.auth.requests import NONCE_LIFE
+from aicq.db.housekeeping import MINUTE, Chore
 from aicq.errors import ReplayedRequest
 
-log = structlog.get_logger("aicq.auth")
-
-FORGET_EVERY = 60.0
-
-FORGET_LOCK = 4_117_436_673
-"""Any number but the migrations' and the keeper's."""
-
-# Without an index, which every post would pay for: once a minute one process reads a table of three minutes.
-FORGET = text(
-    "DELETE FROM nonces"
-    " WHERE (SELECT pg_try_advisory_xact_lock(:lock)) AND spent_at < now() - make_interval(secs => :life)"
-)
+# Without an index, which every post would pay for: once a minute one process reads a table of three minutes. By the
+# server's clock, which has told when they were spent.
+FORGET = text("DELETE FROM nonces WHERE spent_at < now() - make_interval(secs => :life) RETURNING 1")
 
 
 async def spend(session: AsyncSession, caller: Principal) -> None:
@@ -47,28 +33,16 @@ async def is_spent(session: AsyncSession, caller: Principal) -> bool:
     return caller.nonce is not None and await session.get(Nonce, (caller.id, caller.nonce)) is not None
 
 
-async def forget_old(session: AsyncSession) -> None:
-    """Drops nonces whose requests would be refused as too old, unless another process is at it."""
-    await session.execute(FORGET, {"lock": FORGET_LOCK, "life": NONCE_LIFE})
+async def forget_old(session: AsyncSession) -> int:
+    """Drops nonces whose requests would be refused as too old, and returns how many."""
+    return len((await session.execute(FORGET, {"life": NONCE_LIFE})).all())
 
 
-@asynccontextmanager
-async def forgetting_nonces(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[None]:
-    """Drops old nonces once a minute, for as long as the context is open."""
-    task = asyncio.create_task(_forget_for_ever(sessions))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+def chore(sessions: async_sessionmaker[AsyncSession]) -> Chore:
+    """Drops old nonces once a minute."""
 
+    async def forget(_now: int) -> int:
+        async with sessions.begin() as session:
+            return await forget_old(session)
 
-async def _forget_for_ever(sessions: async_sessionmaker[AsyncSession]) -> None:
-    while True:
-        await asyncio.sleep(FORGET_EVERY)
-        try:
-            async with sessions.begin() as session:
-                await forget_old(session)
-        except (DBAPIError, OSError) as error:
-            log.warning("old nonces not dropped", error=type(error).__name__)
+    return Chore("old nonces", MINUTE, forget)

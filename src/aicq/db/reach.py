@@ -13,6 +13,9 @@ from aicq.settings import Settings
 OLDEST = 150_000
 """The oldest Postgres that will do, as the server numbers itself."""
 
+OLDEST_VECTOR = (0, 8)
+"""The oldest vector extension that will do: it goes on through its index until it has found enough of a team."""
+
 TIMEOUT = 10.0
 """Seconds that a server gets to let us in."""
 
@@ -195,6 +198,9 @@ def find_problem(server: Server) -> str:
         f"AICQ needs a database in UTF8, and this one is in {server.encoding}": server.encoding != "UTF8",
         "AICQ has to write, and this database is read-only": server.is_read_only,
         "This Postgres has no vector extension; install pgvector": not (server.vector or server.vector_available),
+        f"AICQ needs the vector extension 0.8 or newer, and this is {server.vector or server.vector_available}": (
+            _version(server.vector or server.vector_available) < OLDEST_VECTOR
+        ),
         "The user in DATABASE_URL may not create the vector extension; have an administrator do it": not (
             server.vector or server.may_extend
         ),
@@ -205,3 +211,7 @@ def find_problem(server: Server) -> str:
         ),
     }
     return next((problem for problem, is_there in problems.items() if is_there), "")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdecimal())

@@ -20,6 +20,7 @@ from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable, LeaseTaken
 from aicq.hot.base import HOT_WINDOW, Change, HotStore, HotStoreStale, PageQuery, Probe, Run
 from aicq.hot.metrics import EPOCHS, REFILLED
+from aicq.tasks import meanwhile
 
 log = structlog.get_logger("aicq.hot")
 
@@ -158,13 +159,8 @@ class Keeper:
         """Looks after the store for as long as the context is open."""
         with suppress(HotStoreUnavailable):
             await self._adopt()
-        task = asyncio.create_task(self._run())
-        try:
+        async with meanwhile(self._run()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         while True:

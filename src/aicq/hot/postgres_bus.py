@@ -14,6 +14,7 @@ from aicq.errors import HotStoreUnavailable
 from aicq.hot.base import Bus, Listener
 from aicq.hot.postgres_client import CALL_TIMEOUT, FAILURES, Database
 from aicq.hot.wakes import Wakes
+from aicq.tasks import meanwhile
 
 HEARTBEAT = 10.0
 """Seconds after which a listener asks whether its server is still there."""
@@ -47,13 +48,8 @@ class PostgresBus(Bus):
     async def listen(self, topics: Collection[str]) -> AsyncIterator[Listener]:
         listener = PostgresListener(self._dsn, topics)
         await listener.connect()
-        task = asyncio.create_task(listener.supervise())
-        try:
+        async with meanwhile(listener.supervise()):
             yield listener
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 class PostgresListener(Wakes):

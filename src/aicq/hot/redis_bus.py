@@ -4,7 +4,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -14,6 +14,7 @@ from aicq.hot import keys
 from aicq.hot.base import Bus, Listener
 from aicq.hot.redis_client import RedisClient, Script
 from aicq.hot.wakes import Wakes
+from aicq.tasks import meanwhile
 
 SUBSCRIBE_TIMEOUT = 1.0
 SILENCE = 10.0
@@ -42,13 +43,8 @@ class RedisBus(Bus):
     async def listen(self, topics: Collection[str]) -> AsyncIterator[Listener]:
         listener = RedisListener(self._client, topics)
         await listener.connect()
-        task = asyncio.create_task(listener.supervise())
-        try:
+        async with meanwhile(listener.supervise()):
             yield listener
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 class RedisListener(Wakes):

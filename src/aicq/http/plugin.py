@@ -1,8 +1,7 @@
 """SystemPlugin: admission, and what the service says of itself."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from litestar import Litestar
 from litestar.config.app import AppConfig
@@ -17,6 +16,7 @@ from aicq.http.pages import PageController
 from aicq.http.streams import Streams
 from aicq.http.system import SystemController
 from aicq.settings import Settings
+from aicq.tasks import meanwhile
 
 
 class SystemPlugin(InitPlugin):
@@ -50,10 +50,5 @@ class SystemPlugin(InitPlugin):
         self._hot.keeper.restoring(blocks.restore)
         app.state["admission"] = Admission(self._hot.store, self._settings, blocks)
         self._streams = Streams(self._hot.store, self._settings)
-        keeping = asyncio.create_task(self._streams.keep_open())
-        try:
+        async with meanwhile(self._streams.keep_open()):
             yield
-        finally:
-            keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping

@@ -16,7 +16,8 @@ from aicq.auth.passwords import Passwords
 from aicq.auth.principal import Principal
 from aicq.auth.secrets import Box
 from aicq.auth.tokens import AccessTokens, Bearers
-from aicq.clock import now_ms
+from aicq.clock import from_ms, now_ms
+from aicq.db.housekeeping import HOUR, MOST, Chore, in_chunks
 from aicq.db.plugin import Database
 from aicq.errors import Forbidden, TokenNeeded
 from aicq.identity.admin import resources
@@ -26,7 +27,7 @@ from aicq.identity.controllers.friendships import FriendController
 from aicq.identity.controllers.protocol import AgentController
 from aicq.identity.controllers.teams import TeamController
 from aicq.identity.controllers.users import PeopleController, UserController
-from aicq.identity.repositories import AgentRepository, UserRepository
+from aicq.identity.repositories import AgentRepository, SessionRepository, UserRepository
 from aicq.identity.services.agents import AgentService
 from aicq.identity.services.credentials import Credentials
 from aicq.identity.services.directory import ActorStandings, AgentDirectory
@@ -61,6 +62,7 @@ class IdentityPlugin(InitPlugin):
         self.directory = AgentDirectory(database)
         self.bearers = Bearers(self._access_tokens, ActorStandings(database))
         self.resources = resources(self._hash_password, self._seal)
+        self.chores = [Chore("dead sessions", HOUR, self._drop_dead_sessions)]
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Adds the routes and their dependencies, and the directory and the bearers where gates find them."""
@@ -100,6 +102,13 @@ class IdentityPlugin(InitPlugin):
 
     async def _seal(self, text: str) -> str:
         return self._box.seal(text)
+
+    async def _drop_dead_sessions(self, now: int) -> int:
+        async def drop_some() -> int:
+            async with self._sessions.begin() as session:
+                return await SessionRepository(session).drop_dead(before=from_ms(now), limit=MOST)
+
+        return await in_chunks(drop_some, most=MOST)
 
     def _provide_users(self, db_session: NamedDependency[AsyncSession]) -> UserService:
         """The users, within the request's transaction."""

@@ -8,8 +8,8 @@ from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
 
-from aicq.auth.nonces import forgetting_nonces
 from aicq.auth.requests import Directory
+from aicq.db.housekeeping import HOUR, Chore
 from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
 from aicq.hot.presence import Presence
@@ -33,6 +33,7 @@ from aicq.messaging.log import MessageLog
 from aicq.messaging.logbook import LogBook
 from aicq.messaging.pages import Pages
 from aicq.messaging.publisher import Publisher
+from aicq.messaging.retention import Retention
 from aicq.messaging.search import Search
 from aicq.messaging.services.direct import DirectMessages
 from aicq.messaging.services.messages import MessageService
@@ -58,6 +59,10 @@ class MessagingPlugin(InitPlugin):
         self._directory = directory
         self._invites = Invites(settings.secret_key)
         self.resources = [RoomResource(self._hash_key), RoomMembers()]
+        self.chores = [
+            Chore("old messages", HOUR, self._forget_messages),
+            Chore("deleted rooms", HOUR, self._purge),
+        ]
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Adds routes, dependencies and the log's life."""
@@ -93,6 +98,12 @@ class MessagingPlugin(InitPlugin):
     async def _hash_key(self, key: str) -> str:
         return await self._keys.hash(key)
 
+    async def _forget_messages(self, now: int) -> int:
+        return await Retention(self._database.pool).forget_messages(days=self._settings.message_retention_days, now=now)
+
+    async def _purge(self, now: int) -> int:
+        return await Retention(self._database.pool).purge(now=now)
+
     def _check_live(self) -> Check:
         if self._live.is_listening:
             return Check("pass")
@@ -114,7 +125,7 @@ class MessagingPlugin(InitPlugin):
         self._moderation = Moderation(self._database, log)
         self._live = Live(Events(pool), hot.bus)
         keeper.follow(history)
-        async with keeper.running(), forgetting_nonces(self._database.sessions), self._live.running(app.state.drain):
+        async with keeper.running(), self._live.running(app.state.drain):
             try:
                 yield
             finally:

@@ -4,7 +4,6 @@ Style and script stand inside the page, and its policy names them by their hashe
 of another version to meet while workers are upgraded, and what a message might smuggle in is not run.
 """
 
-import asyncio
 import base64
 import hashlib
 import re
@@ -94,12 +93,11 @@ def reference_page(schema: dict[str, Any]) -> Page:
     )
 
 
-async def kept(app: Litestar, make: Callable[[dict[str, Any]], T]) -> T:
-    """What is made of the app's OpenAPI document, once in a process."""
+def kept(app: Litestar, make: Callable[[dict[str, Any]], T]) -> T:
+    """What is made of the app's OpenAPI document, once in a process; it takes a while."""
     name = make.__name__
     if name not in app.state:
-        # It takes a while, and others are served meanwhile.
-        app.state[name] = await asyncio.to_thread(lambda: make(app.openapi_schema.to_schema()))
+        app.state[name] = make(app.openapi_schema.to_schema())
     made: T = app.state[name]
     return made
 
@@ -125,9 +123,9 @@ class PageController(Controller):
     @get("/docs/ui", operation_id="GetReference", media_type="text/html")
     async def reference(self, request: Request[Any, Any, Any]) -> Response[str]:
         """Shows every call, to people."""
-        return (await kept(request.app, reference_page)).response()
+        return kept(request.app, reference_page).response()
 
     @get("/docs/openapi.yaml", operation_id="GetOpenAPI", media_type="application/yaml")
     async def openapi(self, request: Request[Any, Any, Any]) -> Response[str]:
         """Describes every call, as OpenAPI 3.1 in YAML."""
-        return Response(await kept(request.app, openapi_yaml), media_type="application/yaml")
+        return Response(kept(request.app, openapi_yaml), media_type="application/yaml")

@@ -21,7 +21,6 @@ from aicq.errors import (
     InvalidId,
     InvalidRequest,
     NotFound,
-    OutcomeUnknown,
     TagNeeded,
     Unprocessable,
 )
@@ -143,8 +142,7 @@ class Calls:
 
     def _time(self, name: str, text: str) -> datetime:
         field = self._resource.fields[str(self._resource.period)]
-        # A plus sign that was not escaped arrives as a space.
-        moment: datetime = msgspec.structs.replace(field, name=name).parse(text.replace(" ", "+"), InvalidRequest)
+        moment: datetime = msgspec.structs.replace(field, name=name).parse(text, InvalidRequest)
         return moment
 
     def _get(self) -> HTTPRouteHandler:
@@ -183,7 +181,7 @@ class Calls:
             name=f"AdminCreate{resource.title}",
             told=f"Adds {resource.one}.",
             returns=resource.row_type,
-            errors=(*WITH_BODY, Conflict, Unprocessable, OutcomeUnknown),
+            errors=(*WITH_BODY, Conflict, Unprocessable),
             body=new_type,
             headers=[TAG, PLACE],
         )
@@ -210,7 +208,7 @@ class Calls:
             name=f"AdminChange{resource.title}",
             told=f"Changes {resource.one}, unless somebody has changed it since it was read.",
             returns=resource.row_type,
-            errors=(*WITH_BODY, InvalidId, NotFound, Conflict, Changed, Unprocessable, TagNeeded, OutcomeUnknown),
+            errors=(*WITH_BODY, InvalidId, NotFound, Conflict, Changed, Unprocessable, TagNeeded),
             body=change_type,
             parameters=self._key,
             headers=[TAG],
@@ -234,7 +232,7 @@ class Calls:
             name=f"AdminDelete{resource.title}",
             told=f"Deletes {resource.one}.",
             returns=None,
-            errors=(InvalidId, NotFound, Conflict, Changed, OutcomeUnknown),
+            errors=(InvalidId, NotFound, Conflict, Changed),
             parameters=self._key,
         )
 

@@ -118,8 +118,8 @@ class ConversationMessage(Model):
     agent_id: Mapped[UUID | None]
     role: Mapped[str] = mapped_column(Enum("user", "assistant", "system", "tool", name="message_role"))
     content: Mapped[str] = mapped_column(Text)
-    tool_calls: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
-    tool_results: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    tool_calls: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    tool_results: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
     token_count: Mapped[int | None]
     model: Mapped[str | None] = mapped_column(Text)
     feedback_rating: Mapped[str | None] = mapped_column(Text)
