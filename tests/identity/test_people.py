@@ -15,6 +15,7 @@ from aicq.clock import now_ms
 from aicq.hot.plugin import HotStorePlugin
 from aicq.hot.presence import Presence
 from tests.agents import error_of, register
+from tests.messaging.conftest import locked, until_blocked
 from tests.people import PASSWORD, Person, log_in, sign_up, try_login
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -229,6 +230,21 @@ async def test_another_password_needs_the_old_one(http: httpx.AsyncClient) -> No
     answer = await ada.send("PUT", "/v1/users/me/password", passwords)
     assert (answer.status_code, answer.json()["field"]) == (403, "old_password")
     assert (await try_login(http)).status_code == 200
+
+
+async def test_of_two_who_change_a_password_at_once_one_does(
+    http: httpx.AsyncClient, database: Connection, database_url: str
+) -> None:
+    ada = await sign_up(http)
+    async with locked(database_url, "users"):
+        changing = [
+            asyncio.create_task(
+                ada.send("PUT", "/v1/users/me/password", {"old_password": PASSWORD, "new_password": f"password {n}"})
+            )
+            for n in range(2)
+        ]
+        await until_blocked(database, count=2)
+    assert sorted(answer.status_code for answer in await asyncio.gather(*changing)) == [204, 403]
 
 
 async def test_a_deleted_user_is_gone_and_their_anchor_stays(http: httpx.AsyncClient, database: Connection) -> None:

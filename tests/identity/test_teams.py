@@ -10,6 +10,7 @@ import pytest
 
 from aicq.auth.secrets import Box
 from tests.agents import Agent, error_of, register
+from tests.messaging.conftest import locked, until_blocked
 from tests.people import Person, sign_up
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -167,12 +168,16 @@ async def test_a_team_is_never_without_an_owner(http: httpx.AsyncClient) -> None
     assert (await ada.send("DELETE", "/v1/users/me", {"password": "correct horse battery"})).status_code == 204
 
 
-async def test_of_two_owners_who_leave_at_once_one_stays(http: httpx.AsyncClient, database: Connection) -> None:
+async def test_of_two_owners_who_leave_at_once_one_stays(
+    http: httpx.AsyncClient, database: Connection, database_url: str
+) -> None:
     ada, eve = await register(http), await register(http)
     team = await make_team(ada)
     await put(ada, team, eve, "owner")
-    answers = await asyncio.gather(remove(ada, team, ada), remove(eve, team, eve))
-    assert sorted(answer.status_code for answer in answers) == [204, 409]
+    async with locked(database_url, "teams"):
+        leaving = [asyncio.create_task(remove(ada, team, ada)), asyncio.create_task(remove(eve, team, eve))]
+        await until_blocked(database, count=2)
+    assert sorted(answer.status_code for answer in await asyncio.gather(*leaving)) == [204, 409]
     row = await database.fetchrow("SELECT owner_id, actor_id FROM teams t JOIN team_memberships m ON team_id = t.id")
     assert row is not None
     assert row["owner_id"] == row["actor_id"]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
 
@@ -73,6 +73,18 @@ async def until_blocked(database: Connection, *, count: int = 1, application: st
             if len(rows) >= count:
                 return [row["pid"] for row in rows]
             await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def locked(database_url: str, table: str) -> AsyncIterator[None]:
+    """Lets nobody change the rows of a table for as long as the context is open."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SELECT FROM {table} FOR UPDATE")
+            yield
+    finally:
+        await connection.close()
 
 
 class Process:
