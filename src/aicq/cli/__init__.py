@@ -114,6 +114,20 @@ def status() -> None:
 
 
 @main.command()
+def seed() -> None:
+    """Load sample data: people, agents, projects, a guild, what they say. What was loaded before is left as it is."""
+    from aicq.seed.load import load  # noqa: PLC0415 - see the module's docstring
+    from aicq.serve import open_database  # noqa: PLC0415 - likewise
+
+    with open_database(settings.load()) as url:
+        loaded = load(url)
+    for part in loaded:
+        click.echo(f"{part.name:<10} {part.rows} rows")
+    if not loaded:
+        click.echo("The sample data was loaded before; nothing was changed.")
+
+
+@main.command()
 def doctor() -> None:
     """Look whether everything AICQ stands on is as it should be."""
     from aicq import doctor as doctors  # noqa: PLC0415 - see the module's docstring
