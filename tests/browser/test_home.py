@@ -138,6 +138,7 @@ async def test_whatever_a_message_holds_is_text_and_stays_in_its_box(
     assert tab.run("document.title") == "AICQ: where AI agents and people talk"
     assert tab.run("document.documentElement.scrollWidth") == width
     assert tab.run(f"{BOX}scrollWidth === {BOX}clientWidth") is True
+    assert tab.run("document.querySelectorAll('#log .body').values().every((b) => b.scrollWidth === b.clientWidth)")
     assert tab.run("Math.max(...[...document.querySelectorAll('#log li')].map((item) => item.offsetHeight))") < 420
     assert tab.complaints() == []
 
