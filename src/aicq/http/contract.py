@@ -172,14 +172,14 @@ class Call(Operation):
 
 
 def as_sent(schema: Schema, *, is_required: bool) -> Schema:
-    """What a parameter is like if it is there: never null, and without a default if it must be there."""
+    """What a parameter is like if it is there: never null, and without a default that only says that it is not."""
     kinds = [each for each in schema.one_of or [] if isinstance(each, Schema) and each.type is not OpenAPIType.NULL]
     if len(kinds) == 1:
         schema = replace(kinds[0], description=schema.description)
     if isinstance(schema.type, list):
         schema.type = next(each for each in schema.type if each is not OpenAPIType.NULL)
         schema.enum = [each for each in schema.enum or [] if each is not None]
-    return replace(schema, default=None) if is_required else schema
+    return replace(schema, default=None) if is_required or schema.default == "" else schema
 
 
 def headers_of(status: int, *, is_limited: bool) -> dict[str, OpenAPIHeader | Reference]:

@@ -137,7 +137,8 @@ class Calls:
             told = f"Only those whose {' or '.join(self._resource.search)} begins with this, in any case."
             asked["q"] = (Annotated[str | None, QueryParameter(description=told)], None)
         for name, told in PERIOD.items() if self._resource.period else ():
-            asked[name] = (Annotated[datetime | None, QueryParameter(description=told)], None)
+            of_time = QueryParameter(description=told, schema_extra={"format": "date-time"})
+            asked[name] = (Annotated[str, of_time], "")
         return asked
 
     def _time(self, name: str, text: str) -> datetime:
