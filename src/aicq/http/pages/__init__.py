@@ -17,6 +17,7 @@ import yaml
 from litestar import Controller, Litestar, Request, Response, get
 
 from aicq import __version__
+from aicq.http.contract import answer
 from aicq.http.pages.reference import Reference
 
 T = TypeVar("T")
@@ -125,7 +126,12 @@ class PageController(Controller):
         """Shows every call, to people."""
         return kept(request.app, reference_page).response()
 
-    @get("/docs/openapi.yaml", operation_id="GetOpenAPI", media_type="application/yaml")
+    @get(
+        "/docs/openapi.yaml",
+        operation_id="GetOpenAPI",
+        media_type="application/yaml",
+        responses={200: answer(dict[str, Any], "The document.", "application/yaml")},
+    )
     async def openapi(self, request: Request[Any, Any, Any]) -> Response[str]:
         """Describes every call, as OpenAPI 3.1 in YAML."""
         return Response(kept(request.app, openapi_yaml), media_type="application/yaml")
