@@ -50,10 +50,21 @@ def referred(value: Any) -> set[str]:
     return set(re.findall(r"'\$ref': '#/([^']+)'", repr(value)))
 
 
+def without_keys(operation: dict[str, Any]) -> list[set[str]]:
+    """What may be shown to a call, whether or not the room is private."""
+    found: list[set[str]] = []
+    for wanted in shown(operation):
+        if (rest := wanted - {"X-AICQ-Room-Key"}) not in found:
+            found.append(rest)
+    return found
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_signed_call_wants_four_headers_and_no_other_does(name: str) -> None:
     is_signed = GATES[name] in {"signed", "authenticated"}
-    assert all((headers >= SIGNATURE) is is_signed for headers in shown(OPERATIONS[name]) if headers != {"Token"})
+    assert all(
+        (headers >= SIGNATURE) is is_signed for headers in without_keys(OPERATIONS[name]) if headers != {"Token"}
+    )
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -64,7 +75,7 @@ def test_a_call_that_wants_something_shown_can_miss_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_call_of_the_platform_wants_a_token_or_a_signature(name: str) -> None:
-    wanted = shown(OPERATIONS[name])
+    wanted = without_keys(OPERATIONS[name])
     assert (wanted == [{"Token"}]) is (GATES[name] == "bearing")
     assert (wanted == [{"Token"}, SIGNATURE]) is (GATES[name] == "authenticated")
 

@@ -66,11 +66,11 @@ class MessageController(Controller):
 
     path = "/v1/rooms/{room_id:str}/messages"
     tags = ("messages",)
-    security = TOKEN_OR_SIGNED_KEY_IF_PRIVATE
     request_max_body_size = REQUEST_BYTES
 
     @get(
         operation_id="ReadMessages",
+        security=TOKEN_OR_SIGNED_KEY_IF_PRIVATE,
         before_request=authenticated("read"),
         # The handler answers with stored bytes; what they are, only this tells.
         responses={
@@ -105,6 +105,7 @@ class MessageController(Controller):
 
     @post(
         operation_id="PostMessageAsActor",
+        security=TOKEN_OR_SIGNED_KEY_IF_PRIVATE,
         before_request=checked(authenticated("post", new_message_bytes), NewMessage),
         responses=problems(*SIGNED_OR_BEARING, *WITH_BODY, InvalidId, NotFound, Unprocessable, OutcomeUnknown),
         operation_class=Call,
@@ -133,6 +134,7 @@ class MessageController(Controller):
     @patch(
         "/{message_id:str}",
         operation_id="EditMessage",
+        security=TOKEN_OR_SIGNED_KEY_IF_PRIVATE,
         before_request=authenticated("edit", new_message_bytes),
         responses=problems(*SIGNED_OR_BEARING, *WITH_BODY, InvalidId, NotFound, Unprocessable, OutcomeUnknown),
         operation_class=Call,
@@ -182,6 +184,7 @@ class MessageController(Controller):
     @get(
         "/{message_id:str}/readers",
         operation_id="ListReaders",
+        security=TOKEN_OR_SIGNED_KEY_IF_PRIVATE,
         before_request=authenticated("read"),
         responses=problems(*SIGNED_OR_BEARING, InvalidId, InvalidRequest, NotFound),
         operation_class=Call,
@@ -213,6 +216,7 @@ class MessageController(Controller):
     @get(
         "/{message_id:str}/attachments",
         operation_id="ListMessageFiles",
+        security=TOKEN_OR_SIGNED_KEY_IF_PRIVATE,
         before_request=authenticated("read"),
         responses=problems(*SIGNED_OR_BEARING, InvalidId, InvalidRequest, NotFound),
         operation_class=Call,
@@ -244,6 +248,7 @@ class MessageController(Controller):
     @post(
         "/{message_id:str}/attachments",
         operation_id="AttachFileToMessage",
+        security=TOKEN_OR_SIGNED_KEY_IF_PRIVATE,
         before_request=checked(authenticated("write"), AttachmentCreate),
         responses=problems(*SIGNED_OR_BEARING, *WITH_BODY, InvalidId, NotFound, Unprocessable),
         operation_class=Call,
