@@ -15,8 +15,11 @@ Part = Element | str
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
-LAST = ("documents", "system")
-"""What readers look for least."""
+LAST = ("admin", "documents", "system")
+"""What most readers do not look for."""
+
+MANY = 20
+"""So many calls are not listed until they are asked for."""
 
 REFUSALS = "400"
 """The first status that is one."""
@@ -60,10 +63,10 @@ def markup(*parts: Element) -> str:
     return "".join(tostring(part, encoding="unicode", method="html") for part in parts)
 
 
-def prose(text: str) -> Iterator[Element]:
+def prose(text: str) -> list[Element]:
     """Paragraphs, with what stands between backticks as code."""
-    for paragraph in filter(None, (part.strip() for part in re.split(r"\n\s*\n", text))):
-        yield element("p", *inline(paragraph))
+    paragraphs = filter(None, (part.strip() for part in re.split(r"\n\s*\n", text)))
+    return [element("p", *inline(paragraph)) for paragraph in paragraphs]
 
 
 def inline(text: str) -> Iterator[Part]:
@@ -77,6 +80,13 @@ def table(heads: tuple[str, ...], rows: list[list[Element]]) -> Element:
     head = element("tr", *(element("th", each, scope="col") for each in heads))
     body = element("tbody", *(element("tr", *row) for row in rows))
     return element("div", element("table", element("thead", head), body), class_="wide")
+
+
+def folded(name: str, title: list[Part], parts: list[Element]) -> Element:
+    """A part of the page that shows its title alone until somebody opens it, searches in it or follows a link to it."""
+    return element(
+        "details", element("summary", element("h3", *title)), element("article", *parts, id=name), class_="part"
+    )
 
 
 class Reference:
@@ -129,12 +139,13 @@ class Reference:
             element("li", element("a", verb(method), " ", element("code", path), href=f"#{call['operationId']}"))
             for method, path, call in calls
         )
-        return element("details", element("summary", tag.capitalize()), element("ul", *links), open="")
+        is_open = {"open": ""} if len(calls) < MANY else {}
+        return element("details", element("summary", tag.capitalize()), element("ul", *links), **is_open)
 
     def _call(self, method: str, path: str, call: Document) -> Element:
-        name = call["operationId"]
-        title = element("h3", element("a", verb(method), " ", element("code", path), href=f"#{name}"))
-        parts = [title, *prose(call.get("description", ""))]
+        first, *parts = prose(call.get("description", "")) or [element("p")]
+        first.tag = "span"
+        title: list[Part] = [verb(method), " ", element("code", path), " ", first]
         if call.get("security"):
             wanted = [list(self._shown(each)) for each in call["security"]]
             told = "; or ".join(", ".join(names) if names else "nothing" for names in wanted)
@@ -152,7 +163,7 @@ class Reference:
             parts.append(
                 element("details", summary, table(("Status", "Meaning", "Content"), refusals), class_="refused")
             )
-        return element("article", *parts, id=name)
+        return folded(call["operationId"], title, parts)
 
     def _shown(self, security: Document) -> Iterator[str]:
         for name in security:
@@ -192,10 +203,9 @@ class Reference:
         yield from self._type(schema)
 
     def _schema(self, name: str, schema: Document) -> Element:
-        title = element("h3", element("a", element("code", name), href=f"#{anchor(name, 'schema')}"))
         told = prose(schema.get("description", ""))
         fields = list(self._fields(schema)) or [element("p", *self._type(schema))]
-        return element("article", title, *told, *fields, id=anchor(name, "schema"))
+        return folded(anchor(name, "schema"), [element("code", name)], [*told, *fields])
 
     def _fields(self, schema: Document, *, is_asked: bool = False) -> Iterator[Element]:
         """The fields of an object; of those that are asked for it says which are required, of others which may lack."""
