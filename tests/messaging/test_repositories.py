@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from aicq.db.engine import connect_pool
+from aicq.messaging.logbook import page_statement
 from aicq.messaging.models import (
     Guild,
     GuildBan,
@@ -77,6 +78,8 @@ $$ SELECT lpad(to_hex(n), 32, '0')::uuid $$
 
 Call = Callable[[Observed], Awaitable[Any]]
 
+LAST = UUID(int=(1 << 128) - 1)
+
 
 def driver(statement: str, **given: Any) -> Call:
     """A statement that goes to the driver, with its numbered arguments named."""
@@ -101,7 +104,10 @@ QUERIES: dict[str, Call] = {
     "ix_rooms_created_by": foreign_key("UPDATE rooms SET created_by = NULL WHERE created_by = :id"),
     "ix_rooms_guild_id": lambda at: RoomViewRepository(at.session).list_of_guild(FIRST, FIRST),
     "ix_rooms_deleted_at": driver(DELETED_ROOMS, before=NOW, most=10),
-    "ix_messages_author_id": foreign_key("SELECT 1 FROM messages WHERE author_id = :id FOR KEY SHARE"),
+    "ix_messages_id": driver(
+        page_statement(["m.id < $1", "m.id >= $2"]), below=LAST, since=UUID(int=0), words="", most=11, limit=11
+    ),
+    "ix_messages_author_id_id": foreign_key("SELECT 1 FROM messages WHERE author_id = :id FOR KEY SHARE"),
     "ix_room_members_actor_id": lambda at: RoomViewRepository(at.session).list_of_actor(FIRST, limit=10),
     "ix_room_members_last_read": foreign_key(
         "UPDATE room_members SET last_read_message_id = NULL WHERE room_id = :id AND last_read_message_id = :id"

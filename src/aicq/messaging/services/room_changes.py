@@ -10,6 +10,7 @@ from aicq.audit.recorder import record
 from aicq.auth.principal import Principal
 from aicq.clock import from_ms
 from aicq.errors import Forbidden, InvalidRequest, Unprocessable
+from aicq.identity.repositories.agents import AgentRepository
 from aicq.identity.services.directory import enter
 from aicq.ids import new_row_id
 from aicq.messaging.keys import MIN_KEY, RoomKeys
@@ -71,6 +72,8 @@ class RoomService:
         told = describe(description)
         key_hash = await self._hash(key) if is_private and (key or not keyless) else None
         await enter(self._session, caller)
+        if caller.kind == "agent" and await AgentRepository(self._session).hold_active(caller.id) is None:
+            raise Forbidden("agent is not active")
         room = Room(
             id=new_row_id(now),
             name=name,
