@@ -17,7 +17,6 @@ from tests.agents import register
 from tests.faults.house import House
 from tests.faults.readers import PATIENCE, Reader, Stream
 from tests.faults.writers import Crowd, client_of
-from tests.process.service import is_alive, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -173,7 +172,8 @@ async def test_a_watch_goes_on_where_it_was_after_the_service_was_killed(house: 
                 posted.append((await agent.post(f"message {len(posted)}", room)).json()["id"])
                 assert json.loads(await lines.readline())["id"] == posted[-1]
             service.signal(signal.SIGKILL)
-            await asyncio.to_thread(wait_until, lambda: not is_alive(service.pid))
+            assert service.process is not None
+            await asyncio.to_thread(service.process.wait)
             await asyncio.to_thread(service.start)
             await house.until_healthy()
             # Whether the watch is back already or not makes no difference.
