@@ -88,3 +88,8 @@ async def ask(settings: Settings) -> str:
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar types its scopes more narrowly
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         return (await http.get("/value")).text
+
+
+async def test_a_process_may_make_any_number_of_apps(settings: Settings) -> None:
+    for _ in range(1200):
+        DatabasePlugin(settings)

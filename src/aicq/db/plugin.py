@@ -5,6 +5,7 @@
 gives every handler `db_session` (a transaction that commits before the response is sent) and `database`.
 """
 
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -25,6 +26,8 @@ from aicq.db.engine import connect_pool, create_engine, is_away
 from aicq.errors import OutcomeUnknown, StartError, Unavailable
 from aicq.settings import Settings
 
+_NUMBERS = itertools.count()
+
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods of requests that store nothing."""
 
@@ -42,6 +45,9 @@ class Database:
         if settings.database_url is None:
             raise StartError("DATABASE_URL is not set; `aicq serve` starts an embedded Postgres by itself.")
         self.url = settings.database_url
+        # Given names of its own: the library finds free ones by trying one after the other, by recursion, and keeps them
+        # for good, so a process could make only some 900 apps.
+        name = f"aicq_{next(_NUMBERS)}"
         self.config = SQLAlchemyAsyncConfig(
             engine_instance=create_engine(
                 settings.database_url,
@@ -54,6 +60,9 @@ class Database:
             ),
             # The library's own session would be a second way to get one, and its commit hides failures.
             session_dependency_key="unmanaged_session",
+            session_scope_key=f"{name}_session",
+            engine_app_state_key=f"{name}_engine",
+            session_maker_app_state_key=f"{name}_session_maker",
             set_default_exception_handler=False,
             session_config=AsyncSessionConfig(expire_on_commit=False),
         )
