@@ -76,7 +76,7 @@ async def test_a_direct_message_is_never_found_by_search_nor_read_as_a_room(
     ("recipient", "body", "status", "sentence"),
     [
         ("me", "hi", 400, "invalid recipient ID format"),
-        (str(uuid.uuid4()), "hi", 404, "recipient not found"),
+        ("0a2c1f3e-58d4-4c6b-9d0e-7b1f2a3c4d5e", "hi", 404, "recipient not found"),
         (None, "", 400, "body is required"),
         (None, "x" * 8193, 422, "body too long (max 8192 bytes)"),
         (None, "x" * 17_000, 413, "request body too large"),
