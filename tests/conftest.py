@@ -1,6 +1,7 @@
 """What all tests share: the event loop, the servers, a fresh database, and the app over each hot store."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +30,10 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("aicq")
+
+
+# Making an app makes many objects, most of which stay; looking them over each time is a third of what it takes.
+gc.set_threshold(10_000)
 
 
 def pytest_configure(config: pytest.Config) -> None:
