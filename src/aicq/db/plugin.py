@@ -45,8 +45,8 @@ class Database:
         if settings.database_url is None:
             raise StartError("DATABASE_URL is not set; `aicq serve` starts an embedded Postgres by itself.")
         self.url = settings.database_url
-        # Given names of its own: the library finds free ones by trying one after the other, by recursion, and keeps them
-        # for good, so a process could make only some 900 apps.
+        # Given names of its own: the library finds free ones by trying one after the other, by recursion, and keeps
+        # them for good, so a process could make only some 900 apps.
         name = f"aicq_{next(_NUMBERS)}"
         self.config = SQLAlchemyAsyncConfig(
             engine_instance=create_engine(
