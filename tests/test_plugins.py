@@ -1,20 +1,33 @@
 """Each of the two plugins is of use alone, in an app of five lines."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
-from litestar import Litestar, get, post
+from litestar import Litestar, Request, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
+from litestar.middleware.session.server_side import ServerSideSessionConfig
+from litestar.params import FromPath, FromQuery
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from aicq.clock import now_ms
 from aicq.db.plugin import DatabasePlugin
-from aicq.errors import NotFound
+from aicq.errors import LeaseTaken, NotFound
 from aicq.hot.base import HotStore
+from aicq.hot.cache import Cache
+from aicq.hot.leases import Leases
 from aicq.hot.plugin import HotStorePlugin
+from aicq.hot.sessions import Session, Sessions
+from aicq.hot.states import States
 from aicq.settings import Settings, load
+
+OWNER = UUID(int=7)
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +94,114 @@ async def test_a_worker_stays_with_the_store_that_was_chosen_for_all(
     app = Litestar([value], plugins=[plugin], openapi_config=None, logging_config=None)
     async with app.lifespan():
         assert (plugin.store.kind, plugin.degraded) == ("redis", "")
+
+
+calls: list[int] = []
+
+
+@get("/square/{number:int}")
+async def square(number: FromPath[int], cache: NamedDependency[Cache]) -> int:
+    @cache.cached("squares", int)
+    async def find(number: int) -> int:
+        calls.append(number)
+        return number * number
+
+    return await find(number)
+
+
+@delete("/squares")
+async def forget(cache: NamedDependency[Cache]) -> None:
+    await cache.clear("squares:")
+
+
+@get("/answer", cache=60)
+async def answer() -> int:
+    calls.append(0)
+    return len(calls)
+
+
+@post("/login")
+async def begin(states: NamedDependency[States]) -> str:
+    await states.put("state", {"back": "/home"}, now=now_ms())
+    return "state"
+
+
+@get("/login")
+async def end(states: NamedDependency[States], ticket: FromQuery[str]) -> dict[str, str]:
+    return await states.take(ticket, dict[str, str], now=now_ms()) or {}
+
+
+@get("/report")
+async def report(leases: NamedDependency[Leases]) -> list[int]:
+    async with leases.held("report") as lease:
+        with pytest.raises(LeaseTaken):
+            async with leases.held("report"):
+                pass
+        return [lease.token]
+
+
+@post("/devices/{device:str}")
+async def join(device: FromPath[str], device_sessions: NamedDependency[Sessions]) -> list[str]:
+    now = now_ms()
+    await device_sessions.create(Session(device, OWNER, now), now=now)
+    return [session.id for session in await device_sessions.sessions_of(OWNER, now=now)]
+
+
+@delete("/devices", status_code=200)
+async def leave(device_sessions: NamedDependency[Sessions]) -> int:
+    return await device_sessions.revoke(OWNER, now=now_ms())
+
+
+@post("/visits")
+async def visit(request: Request[Any, Any, Any]) -> int:
+    request.set_session({"visits": request.session.get("visits", 0) + 1})
+    return int(request.session["visits"])
+
+
+@asynccontextmanager
+async def extension(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A worker of an app that uses all that is built on the hot store."""
+    app = Litestar(
+        [square, forget, answer, begin, end, report, join, leave, visit],
+        plugins=[HotStorePlugin(settings)],
+        middleware=[ServerSideSessionConfig().middleware],
+        openapi_config=None,
+        logging_config=None,
+    )
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # Litestar types its scopes more narrowly
+    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        yield http
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_what_is_built_on_the_hot_store_is_one_for_all_workers_of_an_app(
+    settings: Settings, kind: str, request: pytest.FixtureRequest
+) -> None:
+    calls.clear()
+    if kind == "redis":
+        settings = msgspec.structs.replace(settings, redis_url=request.getfixturevalue("redis_url"))
+    async with extension(settings) as here, extension(settings) as there:
+        assert [(await each.get("/square/7")).json() for each in (here, there, here)] == [49, 49, 49]
+        assert calls == [7]
+        await there.delete("/squares")
+        assert ((await here.get("/square/7")).json(), calls) == (49, [7, 7])
+
+        assert [(await each.get("/answer")).json() for each in (here, there)] == [3, 3]
+
+        ticket = (await here.post("/login")).text
+        taken = [(await each.get("/login", params={"ticket": ticket})).json() for each in (there, here)]
+        assert taken == [{"back": "/home"}, {}]
+
+        [first], [second] = (await here.get("/report")).json(), (await there.get("/report")).json()
+        assert second > first
+
+        assert (await here.post("/devices/desk")).json() == ["desk"]
+        assert (await there.post("/devices/phone")).json() == ["desk", "phone"]
+        assert [(await each.delete("/devices")).json() for each in (here, there)] == [2, 0]
+
+        assert (await here.post("/visits")).json() == 1
+        there.cookies = here.cookies
+        assert (await there.post("/visits")).json() == 2
 
 
 async def ask(settings: Settings) -> str:

@@ -18,10 +18,10 @@ from aicq.audit.admin import RESOURCES as AUDIT
 from aicq.audit.recorder import record
 from aicq.auth import nonces
 from aicq.auth.admin import AdminAccess, AdminPlugin, admin_only
-from aicq.db.housekeeping import HousekeepingPlugin
 from aicq.db.models import Model
 from aicq.db.plugin import DatabasePlugin
 from aicq.hot.plugin import HotStorePlugin
+from aicq.housekeeping import HousekeepingPlugin
 from aicq.http.admin import Blocks
 from aicq.http.contract import COMPONENTS
 from aicq.http.drain import drain_lifespan
@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> Litestar:
             WorkPlugin(database.database),
             OperationsPlugin(settings, database.database, hot),
             HousekeepingPlugin(
-                database.database,
+                lambda: hot.leases,
                 [nonces.chore(database.database.sessions), *identity.chores, *messaging.chores, *memory.chores],
             ),
             ResourcesPlugin(

@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from aicq.auth.models import Nonce
 from aicq.auth.principal import Principal
 from aicq.auth.requests import NONCE_LIFE
-from aicq.db.housekeeping import MINUTE, Chore
 from aicq.errors import ReplayedRequest
+from aicq.housekeeping import MINUTE, Chore
 
 # Without an index, which every post would pay for: once a minute one process reads a table of three minutes. By the
 # server's clock, which has told when they were spent.

@@ -2,7 +2,9 @@
 
     app = Litestar(route_handlers=[…], plugins=[HotStorePlugin(settings)])
 
-gives every handler `hot`, the hot store: Redis where `REDIS_URL` is set and answers, Postgres otherwise.
+gives every handler `hot`, the hot store: Redis where `REDIS_URL` is set and answers, Postgres otherwise. On top of it
+come `cache`, `presence`, `leases`, `states` and `device_sessions`; Litestar's own stores are kept in it as well.
+`docs/extending.md` tells how they are used.
 """
 
 from collections.abc import AsyncIterator
@@ -19,11 +21,16 @@ from litestar.stores.registry import StoreRegistry
 from aicq.db.engine import connect_pool
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.hot.base import HotStore
+from aicq.hot.cache import Cache
 from aicq.hot.choice import choose
 from aicq.hot.keeper import Keeper
+from aicq.hot.leases import Leases
 from aicq.hot.litestar_store import LitestarStore
 from aicq.hot.postgres import PostgresHotStore
+from aicq.hot.presence import Presence
 from aicq.hot.redis import RedisHotStore
+from aicq.hot.sessions import Sessions
+from aicq.hot.states import States
 from aicq.settings import Settings
 
 log = structlog.get_logger("aicq.hot")
@@ -32,11 +39,12 @@ log = structlog.get_logger("aicq.hot")
 class HotStorePlugin(InitPlugin):
     """Opens the hot store with the app.
 
-    `store` and `keeper` exist while the app is up; `degraded` says why the store is not the one that was asked for.
+    `store`, `keeper` and `leases` exist while the app is up; `degraded` says why the store is not what was asked for.
     """
 
     store: HotStore
     keeper: Keeper
+    leases: Leases
 
     def __init__(self, settings: Settings) -> None:
         if settings.database_url is None:
@@ -46,11 +54,18 @@ class HotStorePlugin(InitPlugin):
         self.degraded = ""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Adds the store's life and the dependency `hot`."""
+        """Adds the store's life, the dependency `hot` and what is built on it."""
         app_config.lifespan.append(self._lifespan)
         # Litestar's default would keep its parts' state in each process.
         app_config.stores = StoreRegistry(default_factory=lambda name: LitestarStore(self.store, name))
-        app_config.dependencies["hot"] = Provide(lambda: self.store, sync_to_thread=False)
+        app_config.dependencies |= {
+            "hot": Provide(lambda: self.store, sync_to_thread=False),
+            "cache": Provide(lambda: Cache(self.store), sync_to_thread=False),
+            "presence": Provide(lambda: Presence(self.store), sync_to_thread=False),
+            "leases": Provide(lambda: self.leases, sync_to_thread=False),
+            "states": Provide(lambda: States(self.store), sync_to_thread=False),
+            "device_sessions": Provide(lambda: Sessions(self.store), sync_to_thread=False),
+        }
         return app_config
 
     @asynccontextmanager
@@ -60,6 +75,7 @@ class HotStorePlugin(InitPlugin):
         try:
             self.store = await self._open(pool)
             self.keeper = Keeper(pool, self.store)
+            self.leases = Leases(self.store, pool)
             try:
                 yield
             finally:

@@ -17,9 +17,9 @@ from aicq.auth.principal import Principal
 from aicq.auth.secrets import Box
 from aicq.auth.tokens import AccessTokens, Bearers
 from aicq.clock import from_ms, now_ms
-from aicq.db.housekeeping import HOUR, MOST, Chore, in_chunks
 from aicq.db.plugin import Database
 from aicq.errors import Forbidden, TokenNeeded
+from aicq.housekeeping import HOUR, MOST, Chore, in_chunks
 from aicq.identity.admin import resources
 from aicq.identity.controllers.agents import OwnAgentController
 from aicq.identity.controllers.auth import AuthController

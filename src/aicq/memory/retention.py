@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from aicq.clock import from_ms
-from aicq.db.housekeeping import HOUR, MINUTE, MOST, Chore, in_chunks
+from aicq.housekeeping import HOUR, MINUTE, MOST, Chore, in_chunks
 from aicq.memory.repositories import ConversationRepository, MemoryRepository
 
 

@@ -9,10 +9,9 @@ from litestar.di import Provide
 from litestar.plugins import InitPlugin
 
 from aicq.auth.requests import Directory
-from aicq.db.housekeeping import HOUR, Chore
 from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
-from aicq.hot.presence import Presence
+from aicq.housekeeping import HOUR, Chore
 from aicq.http.system import Check
 from aicq.messaging.admin import RoomMembers
 from aicq.messaging.admin import Rooms as RoomResource
@@ -91,7 +90,6 @@ class MessagingPlugin(InitPlugin):
             "live": Provide(lambda: self._live, sync_to_thread=False),
             "logbook": Provide(lambda: self._logbook, sync_to_thread=False),
             "moderation": Provide(lambda: self._moderation, sync_to_thread=False),
-            "presence": Provide(lambda: Presence(self._hot.store), sync_to_thread=False),
         }
         return app_config
 

@@ -11,7 +11,6 @@ from aicq.auth.gate import authenticated, bearing
 from aicq.auth.principal import Principal
 from aicq.clock import now_ms, to_seconds
 from aicq.errors import Conflict, HotStoreUnavailable, InvalidId, NotFound, Unprocessable
-from aicq.hot.base import HotStore
 from aicq.hot.presence import Presence
 from aicq.http import contract
 from aicq.http.admission import guesses_of, origin_of
@@ -58,7 +57,7 @@ class PeopleController(Controller):
         principal: NamedDependency[Principal],
         users: NamedDependency[UserService],
         db_session: NamedDependency[AsyncSession],
-        hot: NamedDependency[HotStore],
+        presence: NamedDependency[Presence],
     ) -> PublicProfile:
         """Shows what everybody here may know of a person. Who was not seen for five minutes is offline."""
         await enter(db_session, principal)
@@ -68,7 +67,7 @@ class PeopleController(Controller):
             username=user.username,
             display_name=user.display_name,
             avatar_url=user.avatar_url,
-            status=cast("Any", user.status if await is_present(hot, user) else "offline"),
+            status=cast("Any", user.status if await is_present(presence, user) else "offline"),
             joined_at=to_seconds(user.created_at),
         )
 
@@ -154,10 +153,10 @@ class UserController(Controller):
         )
 
 
-async def is_present(hot: HotStore, user: User) -> bool:
+async def is_present(presence: Presence, user: User) -> bool:
     """Whether a user was seen lately; nobody is while the hot store is away."""
     try:
-        [present] = await Presence(hot).present([user.id], now=now_ms())
+        [present] = await presence.present([user.id], now=now_ms())
     except HotStoreUnavailable:
         return False
     return present

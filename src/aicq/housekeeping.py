@@ -16,18 +16,16 @@ from litestar.plugins import InitPlugin
 from sqlalchemy.exc import SQLAlchemyError
 
 from aicq.clock import now_ms
-from aicq.db.plugin import Database
+from aicq.errors import HotStoreUnavailable
+from aicq.hot.leases import Leases
 from aicq.tasks import meanwhile
 
 log = structlog.get_logger("aicq.house")
 
-HOUSE_LOCK = 4_117_436_674
-"""Any number but the migrations' and the keeper's."""
-
 LOOK_EVERY = 60.0
 """Seconds between two looks at what is due."""
 
-AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, HotStoreUnavailable, OSError)
 """What a chore may meet and a later time may not."""
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -54,15 +52,18 @@ class Chore(msgspec.Struct, frozen=True):
 class Housekeeper:
     """Does the chores that are due.
 
+    A chore is due when its lease can be had: it lasts until the chore is due again, so each is done once in its time,
+    however many processes there are, and a process that is paused keeps nobody from it. If the hot store loses the
+    lease a chore is done once more, which changes nothing.
+
     Args:
-        database: Postgres.
+        leases: Tells which are due.
         chores: What is to be done.
     """
 
-    def __init__(self, database: Database, chores: Sequence[Chore]) -> None:
-        self._database = database
+    def __init__(self, leases: Leases, chores: Sequence[Chore]) -> None:
+        self._leases = leases
         self._chores = chores
-        self._done: dict[str, int] = {}
 
     async def keep_house(self) -> None:
         """Looks at what is due, again and again."""
@@ -70,57 +71,43 @@ class Housekeeper:
             await asyncio.sleep(LOOK_EVERY)
             await self.look(now_ms())
 
-    async def look(self, now: int) -> bool:
-        """Does what is due, unless another process is at it.
+    async def look(self, now: int) -> None:
+        """Does what is due.
 
         Args:
             now: Unix time in milliseconds.
-
-        Returns:
-            Whether this process has kept house.
         """
-        try:
-            async with self._alone() as is_alone:
-                for chore in self._chores if is_alone else ():
-                    if now - self._done.get(chore.name, now - chore.every) >= chore.every:
-                        await self._do(chore, now)
-        except AWAY as error:
-            log.warning("house not kept", error=type(error).__name__)
-            return False
-        return is_alone
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[bool]:
-        """Whether no other process keeps house, and none will while the context is open."""
-        # A connection of its own, because nobody is to wait for one meanwhile; the lock goes with it, however it ends.
-        connection = await asyncpg.connect(self._database.url, server_settings={"application_name": "aicq house"})
-        try:
-            yield await connection.fetchval("SELECT pg_try_advisory_lock($1)", HOUSE_LOCK)
-        finally:
-            await connection.close(timeout=LOOK_EVERY)
+        for chore in self._chores:
+            try:
+                await self._do(chore, now)
+            except AWAY as error:
+                # It stays due; the others are done meanwhile.
+                log.warning("chore not done", chore=chore.name, error=type(error).__name__)
 
     async def _do(self, chore: Chore, now: int) -> None:
+        lease = await self._leases.acquire(f"chore:{chore.name}", now=now, ttl=chore.every)
+        if lease is None:
+            return
         try:
             count = await chore.work(now)
-        except (SQLAlchemyError, *AWAY) as error:
-            # It stays due; the others are done meanwhile.
-            log.warning("chore not done", chore=chore.name, error=type(error).__name__)
-            return
-        self._done[chore.name] = now
+        except BaseException:
+            await self._leases.release(lease)
+            raise
         if count:
-            log.info("chore done", chore=chore.name, count=count)
+            log.info("chore done", chore=chore.name, count=count, token=lease.token)
 
 
 class HousekeepingPlugin(InitPlugin):
     """Keeps house for as long as the app is up.
 
     Args:
-        database: Postgres.
+        leases: Tells which chores are due; asked for when the app is up.
         chores: What is to be done.
     """
 
-    def __init__(self, database: Database, chores: Sequence[Chore]) -> None:
-        self.housekeeper = Housekeeper(database, chores)
+    def __init__(self, leases: Callable[[], Leases], chores: Sequence[Chore]) -> None:
+        self._leases = leases
+        self._chores = chores
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Adds the house's life."""
@@ -129,7 +116,7 @@ class HousekeepingPlugin(InitPlugin):
 
     @asynccontextmanager
     async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
-        async with meanwhile(self.housekeeper.keep_house()):
+        async with meanwhile(Housekeeper(self._leases(), self._chores).keep_house()):
             yield
 
 
