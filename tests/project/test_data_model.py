@@ -139,6 +139,12 @@ def test_every_row_of_the_map_points_somewhere_or_says_why_not(system: str) -> N
     assert [name for name, where, why in rows(system) if not PLACE.search(where) and not why] == []
 
 
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_thing_is_mapped_once(system: str) -> None:
+    named = [name for name, _, _ in rows(system)]
+    assert [name for name in named if named.count(name) > 1] == []
+
+
 @pytest.mark.anyio
 async def test_values_that_the_map_names_are_taken(connection: Connection) -> None:
     takes = {row["place"]: set(row["takes"]) for row in await connection.fetch(VALUES)}

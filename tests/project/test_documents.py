@@ -196,9 +196,9 @@ def test_a_pooler_is_told_to_ignore_what_sessions_are_told() -> None:
     assert set(re.findall(r"^ALTER ROLE aicq SET (\w+) = (\w+);$", OPERATING, re.MULTILINE)) == set(POOLED.items())
 
 
-def test_every_table_is_in_the_data_model() -> None:
+def test_every_table_is_in_the_data_model_once() -> None:
     told = (ROOT / "docs" / "data-model.md").read_text()
-    assert set(re.findall(r"\*\*`(\w+)`\*\*", told)) == set(metadata().tables)
+    assert sorted(re.findall(r"\*\*`(\w+)`\*\*", told)) == sorted(metadata().tables)
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
