@@ -105,6 +105,8 @@ class DatabasePlugin(InitPlugin):
         app_config.lifespan.append(self._lifespan)
         app_config.dependencies["db_session"] = Provide(self._session)
         app_config.dependencies["database"] = Provide(lambda: self.database, sync_to_thread=False)
+        # For the busiest handlers: a second dependency costs a task group on every request.
+        app_config.state["database"] = self.database
         return app_config
 
     @asynccontextmanager

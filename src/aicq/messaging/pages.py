@@ -4,6 +4,7 @@ The reader of a page cannot tell which. What is proved: the hot store's entries 
 first and the last, and they begin where the page begins; whatever else is wanted comes from the log.
 """
 
+import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -41,6 +42,12 @@ class MessagePage(msgspec.Struct, frozen=True):
     has_more: bool
 
 
+class Ahead(msgspec.Struct, frozen=True):
+    """What the hot store has said before it was known how far the room goes; no page where the log has to be read."""
+
+    page: Page | None
+
+
 class Pages:
     """Reads pages.
 
@@ -56,8 +63,22 @@ class Pages:
         self._history = history
         self._ask: Batcher[PageQuery, Page | None] = Batcher(self._ask_all)
 
+    async def look_ahead(self, queries: Sequence[PageQuery]) -> list[Ahead]:
+        """What the hot store has for each of the queries that pages begin with, in one call.
+
+        It may be asked before the log tells how far a room goes: what is behind the log is asked for again.
+        """
+        return list(map(Ahead, await asyncio.gather(*map(self.ask, queries))))
+
     async def before(
-        self, room_id: UUID, bound: UUID | None, *, last_seq: int, limit: int, whole_millisecond: bool
+        self,
+        room_id: UUID,
+        bound: UUID | None,
+        *,
+        last_seq: int,
+        limit: int,
+        whole_millisecond: bool,
+        ahead: Ahead | None = None,
     ) -> MessagePage:
         """The newest messages below `bound`, or of all.
 
@@ -68,8 +89,9 @@ class Pages:
             limit: The most messages.
             whole_millisecond: Go on to the end of the last message's millisecond, so that a reader that goes on by
                 time skips none that share it.
+            ahead: What the hot store has said to the page's first query.
         """
-        reader = _Backwards(self, room_id, bound, last_seq=last_seq, chunk=limit + 1 + SPARE)
+        reader = _Backwards(self, room_id, bound, last_seq=last_seq, limit=limit, ahead=ahead)
         found: list[bytes] = []
         end = limit
         while True:
@@ -84,20 +106,25 @@ class Pages:
                 return MessagePage(found, has_more=False)
             found += more
 
-    async def after(self, room_id: UUID, bound: UUID, *, last_seq: int, limit: int) -> MessagePage:
-        """The oldest messages above `bound`, newest of them first."""
-        found, covered = await self._hot_after(room_id, bound, last_seq=last_seq, limit=limit)
+    async def after(
+        self, room_id: UUID, bound: UUID, *, last_seq: int, limit: int, ahead: Ahead | None = None
+    ) -> MessagePage:
+        """The oldest messages above `bound`, newest of them first; the arguments are those of `before`."""
+        found, covered = await self._hot_after(room_id, bound, last_seq=last_seq, limit=limit, ahead=ahead)
         if len(found) <= limit and covered < last_seq:
             start = max(bound, from_ulid(found[-1][ID].decode())) if found else bound
             found += await self._history.page_after(room_id, start, limit=limit + 1 - len(found), above=covered)
         return MessagePage(found[:limit][::-1], has_more=len(found) > limit)
 
-    async def _hot_after(self, room_id: UUID, bound: UUID, *, last_seq: int, limit: int) -> tuple[list[bytes], int]:
+    async def _hot_after(
+        self, room_id: UUID, bound: UUID, *, last_seq: int, limit: int, ahead: Ahead | None
+    ) -> tuple[list[bytes], int]:
         """What the hot store has above `bound`, and up to which position it answers for that."""
         found: list[bytes] = []
         at = bound
         while len(found) <= limit:
-            page = await self.ask(PageQuery(room_id, limit + 1 + SPARE, after=to_ulid(at)))
+            page = await self.ask_again(first_query(room_id, limit, after=at), ahead, last_seq)
+            ahead = None
             # What the store has not got yet may have changed what it holds: a message that is deleted by now.
             if page is None or page.last < max(page.first, last_seq):
                 return found, 0 if at == bound else position(at)
@@ -112,6 +139,12 @@ class Pages:
             if len(page.entries) < limit + 1 + SPARE:
                 return found, page.last
         return found, position(at)
+
+    async def ask_again(self, query: PageQuery, ahead: Ahead | None, last_seq: int) -> Page | None:
+        """The hot store's page: as it was told ahead, unless the room has gone on since."""
+        if ahead is not None and (ahead.page is None or ahead.page.last >= last_seq):
+            return ahead.page
+        return await self.ask(query)
 
     async def ask(self, query: PageQuery) -> Page | None:
         """The hot store's page; None where the log has to be read."""
@@ -134,12 +167,16 @@ class Pages:
 class _Backwards:
     """Walks a room from `bound` to its beginning, a chunk at a time: the hot store, then the log."""
 
-    def __init__(self, pages: Pages, room_id: UUID, bound: UUID | None, *, last_seq: int, chunk: int) -> None:
+    def __init__(
+        self, pages: Pages, room_id: UUID, bound: UUID | None, *, last_seq: int, limit: int, ahead: Ahead | None
+    ) -> None:
         self._pages = pages
         self._room_id = room_id
         self._bound = bound
         self._last_seq = last_seq
-        self._chunk = chunk
+        self._limit = limit
+        self._chunk = limit + 1 + SPARE
+        self._ahead = ahead
         self._hot = True
         self._ended = last_seq == 0
 
@@ -159,8 +196,9 @@ class _Backwards:
         return found
 
     async def _from_hot(self) -> list[bytes] | None:
-        bound = None if self._bound is None else to_ulid(self._bound)
-        page = await self._pages.ask(PageQuery(self._room_id, self._chunk, before=bound))
+        query = first_query(self._room_id, self._limit, before=self._bound)
+        page = await self._pages.ask_again(query, self._ahead, self._last_seq)
+        self._ahead = None
         if page is None or page.last < self._last_seq or not page.entries or not is_contiguous(page.entries):
             return None
         if self._bound is None and position(from_ulid(page.entries[0][ID].decode())) != page.last:
@@ -172,6 +210,16 @@ class _Backwards:
         elif len(page.entries) < self._chunk:
             self._hot = False
         return live(page.entries)
+
+
+def first_query(room_id: UUID, limit: int, *, before: UUID | None = None, after: UUID | None = None) -> PageQuery:
+    """What the hot store is asked first for a page."""
+    return PageQuery(
+        room_id,
+        limit + 1 + SPARE,
+        before=None if before is None else to_ulid(before),
+        after=None if after is None else to_ulid(after),
+    )
 
 
 def is_contiguous(entries: Sequence[bytes]) -> bool:

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from aicq.auth.gate import signed
 from aicq.auth.principal import Principal
 from aicq.clock import now_ms, to_seconds
-from aicq.db.plugin import Database
 from aicq.errors import (
     Forbidden,
     InvalidId,
@@ -151,7 +150,6 @@ class RoomController(Controller):
         request: Request[Any, Any, Any],
         room_id: RoomId,
         reader: NamedDependency[RoomReader],
-        database: NamedDependency[Database],
         limit: Annotated[str, contract.number("How many messages, 1 to 200; more count as 200.", 50)] = "",
         before: Annotated[str, contract.query("A ULID or a Unix time in milliseconds; not used with `after`.")] = "",
         after: Annotated[str, contract.query("A ULID.")] = "",
@@ -172,7 +170,7 @@ class RoomController(Controller):
             whole_millisecond=not is_ulid(before),
         )
         content = await reader.read(
-            wanted, key=room_key(request), attempts=attempts_of(request), reader=Anybody(request, database)
+            wanted, key=room_key(request), attempts=attempts_of(request), reader=Anybody(request)
         )
         return Response(content, media_type="application/json")
 
@@ -287,7 +285,6 @@ class SearchController(Controller):
         self,
         request: Request[Any, Any, Any],
         search: NamedDependency[Search],
-        database: NamedDependency[Database],
         q: Annotated[str, contract.query("1 to 100 bytes.", required=True)] = "",
         limit: Annotated[str, contract.number("How many results, 1 to 100; more count as 100.", 20)] = "",
         room: Annotated[str, contract.query("A room's id, a UUID in any spelling.")] = "",
@@ -306,7 +303,7 @@ class SearchController(Controller):
             after=number(after, default=0, most=1 << 48),
             key=room_key(request),
             attempts=attempts_of(request),
-            reader=Anybody(request, database),
+            reader=Anybody(request),
         )
         SEARCHES.inc()
         return results

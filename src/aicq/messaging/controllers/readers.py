@@ -30,12 +30,10 @@ class Anybody:
 
     Args:
         request: Their request.
-        database: For the nonce of a signed one.
     """
 
-    def __init__(self, request: Request[Any, Any, Any], database: Database) -> None:
+    def __init__(self, request: Request[Any, Any, Any]) -> None:
         self._request = request
-        self._database = database
 
     async def actor(self) -> UUID | None:
         """The actor, if the request brings a signature or a token.
@@ -47,6 +45,7 @@ class Anybody:
             return None
         principal = await identify(self._request)
         if principal.nonce is not None:
-            async with self._database.sessions.begin() as session:
+            database: Database = self._request.app.state["database"]
+            async with database.sessions.begin() as session:
                 await enter(session, principal)
         return principal.id

@@ -12,10 +12,11 @@ import msgspec
 
 from aicq.batches import Batcher
 from aicq.errors import Forbidden, InvalidRequest, NotFound
+from aicq.hot.base import PageQuery
 from aicq.messaging.keys import RoomKeys
 from aicq.messaging.log import KeyNeeded
 from aicq.messaging.models.rooms import NAME
-from aicq.messaging.pages import Pages
+from aicq.messaging.pages import Ahead, Pages, first_query
 from aicq.messaging.permissions import Permission
 from aicq.messaging.repositories.rooms import OpenRoom, open_rooms, rooms_open_to
 from aicq.messaging.wire import page_json
@@ -169,6 +170,10 @@ class PageRequest(msgspec.Struct, frozen=True):
     after: UUID | None = None
     whole_millisecond: bool = False
 
+    def first_query(self) -> PageQuery:
+        """What the hot store is asked first."""
+        return first_query(self.room_id, self.limit, before=self.before, after=self.after)
+
 
 class RoomReader:
     """Reading rooms: whoever waits together is answered together, and those who want the same page share it.
@@ -211,18 +216,24 @@ class RoomReader:
 
     async def _read_all(self, wanted: list[PageRequest]) -> list[tuple[OpenRoom, bytes] | Exception]:
         different = list(dict.fromkeys(wanted))
-        rooms = await self._rooms.find_all([request.room_id for request in different])
-        pages = await asyncio.gather(
-            *(self._page(room, request) for room, request in zip(rooms, different, strict=True)), return_exceptions=True
+        # Both at once: a room's rows and its entries are not waited for one after the other.
+        rooms, ahead = await asyncio.gather(
+            self._rooms.find_all([request.room_id for request in different]),
+            self._pages.look_ahead([request.first_query() for request in different]),
         )
+        pages = await asyncio.gather(*map(self._page, rooms, different, ahead), return_exceptions=True)
         answers = dict(zip(different, pages, strict=True))
         return [cast("tuple[OpenRoom, bytes] | Exception", answers[request]) for request in wanted]
 
-    async def _page(self, room: OpenRoom | None, request: PageRequest) -> tuple[OpenRoom, bytes]:
+    async def _page(
+        self, room: OpenRoom | None, request: PageRequest, ahead: Ahead | None = None
+    ) -> tuple[OpenRoom, bytes]:
         if room is None:
             raise NotFound("room not found")
         if request.after is not None:
-            page = await self._pages.after(room.id, request.after, last_seq=room.last_seq, limit=request.limit)
+            page = await self._pages.after(
+                room.id, request.after, last_seq=room.last_seq, limit=request.limit, ahead=ahead
+            )
         else:
             page = await self._pages.before(
                 room.id,
@@ -230,6 +241,7 @@ class RoomReader:
                 last_seq=room.last_seq,
                 limit=request.limit,
                 whole_millisecond=request.whole_millisecond,
+                ahead=ahead,
             )
         return room, page_json(str(room.id), room.name or "", page.messages, has_more=page.has_more)
 
