@@ -134,6 +134,15 @@ def test_the_readme_lists_every_command_and_no_other() -> None:
     assert sorted(listed) == sorted(commands(main))
 
 
+def test_the_calls_that_the_readme_names_exist() -> None:
+    paths = [
+        f"{re.sub(r'{.*?}', '{}', path)}/" for path in re.findall(r"^  (/.*):$", DOCUMENT.read_text(), re.MULTILINE)
+    ]
+    named = {re.sub(r"{.*?}", "{}", path) for path in re.findall(r"`(?:[A-Z]+ )?(/[^`]*)`", README)}
+    assert len(named) > 20
+    assert {path for path in named if not any(known.startswith(f"{path.rstrip('/')}/") for known in paths)} == set()
+
+
 def test_the_readmes_two_commands_are_a_line_each() -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", README.partition("## First words")[0], re.MULTILINE | re.DOTALL)
     assert [block.strip().rpartition("&& ")[2] for block in blocks] == [".venv/bin/aicq serve", ".venv/bin/pytest"]
