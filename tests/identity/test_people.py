@@ -182,10 +182,10 @@ async def test_what_nobody_may_set_themselves_is_refused(
 
 
 async def test_others_see_a_person_as_offline_unless_they_were_seen_lately(
-    http: httpx.AsyncClient, app: Litestar
+    http: httpx.AsyncClient, app: Litestar, database: Connection
 ) -> None:
     ada, scout = await sign_up(http, display_name="Ada L."), await register(http)
-    await ada.send("PATCH", "/v1/users/me", {"status": "busy"})
+    await database.execute("UPDATE users SET status = 'busy'")
     shown = (await scout.send("GET", f"/v1/users/{ada.id}")).json()
     assert (shown["username"], shown["display_name"], shown["status"]) == ("ada", "Ada L.", "offline")
     assert "email" not in shown

@@ -98,6 +98,7 @@ LISTS: dict[str, Call] = {
     "teams owned": lambda at: TeamRepository(at.session).list_owned(FIRST),
     "teams": lambda at: TeamRepository(at.session).list_of(FIRST),
     "members": lambda at: TeamRepository(at.session).list_members(FIRST),
+    "active agents": lambda at: AgentRepository(at.session).list_active([UUID(int=100 + n) for n in range(1, 31)]),
     "agents by type": lambda at: AgentRepository(at.session).list_by_type("type"),
     "agents of a team": lambda at: AgentRepository(at.session).list_of_team(FIRST),
     "agents by model": lambda at: AgentRepository(at.session).list_by_model("provider", "model"),

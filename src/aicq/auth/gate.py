@@ -14,6 +14,7 @@ from aicq.auth.tokens import Bearers
 from aicq.clock import now_ms
 from aicq.errors import NotAuthenticated, TokenExpired, TokenNeeded, TokenRevoked
 from aicq.http.admission import Gate, admission_of, check_content_type
+from aicq.http.sightings import Sighting, Sightings
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -106,12 +107,15 @@ async def identify(request: AnyRequest, show: Show = by_either) -> Principal:
     await admission.refuse_exhausted(address)
     check_content_type(request)
     try:
-        return await show(request)
+        principal = await show(request)
     except ROUTINE:
         raise
     except NotAuthenticated:
         await admission.charge_failure(address)
         raise
+    sightings: Sightings = request.app.state["sightings"]
+    sightings.note(Sighting(principal.id, principal.kind == "agent"))
+    return principal
 
 
 async def _admit(request: AnyRequest, show: Show, rule: str, body_bytes: BodyBytes) -> None:

@@ -401,8 +401,12 @@ class Members(ABC):
         """Removes members, each told by its set and its name; nothing happens to those that are not there."""
 
     @abstractmethod
+    async def expiries(self, keys: Sequence[str], *, now: int) -> list[dict[str, int]]:
+        """For each set when each of its members at `now` expires, by name, sorted."""
+
     async def names(self, keys: Sequence[str], *, now: int) -> list[list[str]]:
         """For each set the names of its members at `now`, sorted."""
+        return [list(members) for members in await self.expiries(keys, now=now)]
 
     @abstractmethod
     async def count(self, keys: Sequence[str], *, now: int) -> list[int]:

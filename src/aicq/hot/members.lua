@@ -2,14 +2,14 @@
 -- only sweeps up.
 --
 -- KEYS[1] {kind}:{name}  ZSET  score: expires, member: a member's name
--- ARGV[1] add, join, remove, names or count
+-- ARGV[1] add, join, remove, expiries or count
 -- ARGV[2] now, in milliseconds; '' for remove
 --
 -- add     ARGV: ttl, then key, name and expires of each
 -- join    ARGV: ttl, most, then the same; for each 1 if there were fewer others
 -- remove  ARGV: key and name of each
--- names   ARGV: key…; the names of each
--- count   ARGV: key…; how many each has
+-- expiries  ARGV: key…; the names of each, each followed by its expiry
+-- count     ARGV: key…; how many each has
 
 local verb, now = ARGV[1], tonumber(ARGV[2])
 local LEEWAY = 60000 -- another process' clock may be behind
@@ -45,9 +45,9 @@ elseif verb == 'remove' then
     for at = 3, #ARGV, 2 do
         redis.call('ZREM', ARGV[at], ARGV[at + 1])
     end
-elseif verb == 'names' then
+elseif verb == 'expiries' then
     for at = 3, #ARGV do
-        answers[#answers + 1] = redis.call('ZRANGEBYSCORE', ARGV[at], '(' .. now, '+inf')
+        answers[#answers + 1] = redis.call('ZRANGEBYSCORE', ARGV[at], '(' .. now, '+inf', 'WITHSCORES')
     end
 elseif verb == 'count' then
     for at = 3, #ARGV do

@@ -198,8 +198,9 @@ class PostgresMembers(Members):
     async def remove(self, members: Collection[tuple[str, str]]) -> None:
         await self._database.rows("members_remove", [key for key, _ in members], [name for _, name in members])
 
-    async def names(self, keys: Sequence[str], *, now: int) -> list[list[str]]:
-        return [row[0] for row in await self._database.rows("members_names", list(keys), now)]
+    async def expiries(self, keys: Sequence[str], *, now: int) -> list[dict[str, int]]:
+        rows = await self._database.rows("members_expiries", list(keys), now)
+        return [dict(zip(names, expiries, strict=True)) for names, expiries in rows]
 
     async def count(self, keys: Sequence[str], *, now: int) -> list[int]:
         return [row[0] for row in await self._database.rows("members_count", list(keys), now)]

@@ -19,6 +19,9 @@ OPEN = 60_000
 
 AGENTS = "online:agents"
 
+REQUESTS = "requests"
+"""Where people are seen who call; sockets have names of their own."""
+
 
 class Presence:
     """Who is there just now, across all processes. Lost with the hot store, and then soon known again.
@@ -58,12 +61,18 @@ class Presence:
 
     async def see_agents(self, agent_ids: Collection[UUID], *, now: int) -> None:
         """Agents have shown that they are there."""
-        await self._members.add([Member(AGENTS, str(agent_id), now + ONLINE) for agent_id in agent_ids], now=now)
+        await self.see_all(agent_ids, (), now=now)
 
-    async def agents_online(self, *, now: int) -> list[UUID]:
-        """The agents that are online."""
-        [names] = await self._members.names([AGENTS], now=now)
-        return [UUID(name) for name in names]
+    async def see_all(self, agent_ids: Iterable[UUID], user_ids: Iterable[UUID], *, now: int) -> None:
+        """Agents and people have shown by requests that they are there."""
+        online = [Member(AGENTS, str(agent_id), now + ONLINE) for agent_id in agent_ids]
+        present = [Member(f"presence:{user_id}", REQUESTS, now + PRESENT) for user_id in user_ids]
+        await self._members.add([*online, *present], now=now)
+
+    async def agents_online(self, *, now: int) -> dict[UUID, int]:
+        """The agents that are online, by id, and when each has shown itself last."""
+        [expiries] = await self._members.expiries([AGENTS], now=now)
+        return {UUID(name): expires - ONLINE for name, expires in expiries.items()}
 
     async def keep_open(self, sockets: Iterable[tuple[UUID, str]], *, now: int) -> None:
         """Sockets of actors, each by its id, are open; to be said again before they would count as closed."""

@@ -145,9 +145,10 @@ WITH held AS MATERIALIZED (
 )
 DELETE FROM hot_members m USING held WHERE m.key = held.key AND m.name = held.name
 
--- members_names --
--- The members of each set.
-SELECT ARRAY(SELECT name FROM hot_members m WHERE m.key = k.key AND m.expires > $2 ORDER BY name)
+-- members_expiries --
+-- The members of each set, and when each of them expires.
+SELECT ARRAY(SELECT name FROM hot_members m WHERE m.key = k.key AND m.expires > $2 ORDER BY name),
+    ARRAY(SELECT expires FROM hot_members m WHERE m.key = k.key AND m.expires > $2 ORDER BY name)
 FROM unnest($1::text[]) WITH ORDINALITY AS k (key, n) ORDER BY k.n
 
 -- members_count --

@@ -225,11 +225,14 @@ class RedisMembers(Members):
             packed = [part for key, name in found[at : at + CHUNK] for part in (names.members(key), name)]
             await self._run("remove", "", *packed, key=found[at][0])
 
-    async def names(self, keys: Sequence[str], *, now: int) -> list[list[str]]:
+    async def expiries(self, keys: Sequence[str], *, now: int) -> list[dict[str, int]]:
         if not keys:
             return []
-        found = await self._run("names", now, *map(names.members, keys), key=keys[0])
-        return [sorted(name.decode() for name in of_key) for of_key in found]
+        found = await self._run("expiries", now, *map(names.members, keys), key=keys[0])
+        return [
+            dict(sorted((name.decode(), int(expires)) for name, expires in zip(each[::2], each[1::2], strict=True)))
+            for each in found
+        ]
 
     async def count(self, keys: Sequence[str], *, now: int) -> list[int]:
         if not keys:

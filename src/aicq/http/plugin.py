@@ -13,6 +13,7 @@ from aicq.hot.plugin import HotStorePlugin
 from aicq.http.admission import Admission
 from aicq.http.blocks import Blocks
 from aicq.http.pages import PageController
+from aicq.http.sightings import Sightings
 from aicq.http.streams import Streams
 from aicq.http.system import SystemController
 from aicq.settings import Settings
@@ -50,5 +51,7 @@ class SystemPlugin(InitPlugin):
         self._hot.keeper.restoring(blocks.restore)
         app.state["admission"] = Admission(self._hot.store, self._settings, blocks)
         self._streams = Streams(self._hot.store, self._settings)
+        sightings = app.state["sightings"] = Sightings(self._hot.store)
         async with meanwhile(self._streams.keep_open()):
             yield
+        await sightings.drain()

@@ -21,7 +21,7 @@ from aicq.db.plugin import Database
 from aicq.errors import Forbidden, TokenNeeded
 from aicq.housekeeping import HOUR, MOST, Chore, in_chunks
 from aicq.identity.admin import resources
-from aicq.identity.controllers.agents import OwnAgentController
+from aicq.identity.controllers.agents import OtherAgentController, OwnAgentController
 from aicq.identity.controllers.auth import AuthController
 from aicq.identity.controllers.friendships import FriendController
 from aicq.identity.controllers.protocol import AgentController
@@ -41,6 +41,7 @@ CONTROLLERS = [
     UserController,
     PeopleController,
     OwnAgentController,
+    OtherAgentController,
     FriendController,
     TeamController,
 ]

@@ -60,6 +60,12 @@ async def test_many_sets_are_asked_at_once(hot_store: HotStore) -> None:
     assert await hot_store.members.names(["s:3", "s:2", "s:1", "s:3"], now=NOW) == [["b", "c"], [], ["a"], ["b", "c"]]
     assert await hot_store.members.count(["s:3", "s:2", "s:1"], now=NOW) == [2, 0, 1]
     assert await hot_store.members.names([], now=NOW) == []
+
+
+async def test_it_is_told_when_each_member_expires(hot_store: HotStore) -> None:
+    await hot_store.members.add([Member(KEY, "b", LATER), Member(KEY, "a", NOW + 1)], now=NOW)
+    assert await hot_store.members.expiries([KEY, "typing:2"], now=NOW) == [{"a": NOW + 1, "b": LATER}, {}]
+    assert await hot_store.members.expiries([KEY], now=NOW + 1) == [{"b": LATER}]
     assert await hot_store.members.count([], now=NOW) == []
 
 

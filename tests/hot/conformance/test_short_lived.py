@@ -45,8 +45,8 @@ async def test_an_agent_is_online_for_a_minute(hot_store: HotStore) -> None:
     here = Presence(hot_store)
     await here.see_agents([ANN, BEN], now=NOW)
     await here.see_agents([BEN], now=NOW + 1)
-    assert await here.agents_online(now=NOW + 1) == [ANN, BEN]
-    assert await here.agents_online(now=NOW + presence.ONLINE) == [BEN]
+    assert await here.agents_online(now=NOW + 1) == {ANN: NOW, BEN: NOW + 1}
+    assert await here.agents_online(now=NOW + presence.ONLINE) == {BEN: NOW + 1}
 
 
 async def test_sockets_of_a_process_that_died_vanish(world: World, hot_store: HotStore) -> None:

@@ -1,6 +1,8 @@
 """Agents see and change themselves."""
 
-from typing import Any, cast
+from contextlib import suppress
+from typing import Annotated, Any, cast
+from uuid import UUID
 
 from litestar import Controller, Request, delete, get, patch, put
 from litestar.di import NamedDependency
@@ -8,17 +10,85 @@ from litestar.params import JSONBody
 
 from aicq.auth.gate import authenticated, signed
 from aicq.auth.principal import Principal
-from aicq.clock import to_seconds
-from aicq.errors import Conflict, NotFound, Unprocessable
+from aicq.clock import from_ms, now_ms, to_seconds
+from aicq.errors import Conflict, HotStoreUnavailable, InvalidId, InvalidRequest, NotFound, Unprocessable
+from aicq.hot.presence import Presence
+from aicq.http import contract
 from aicq.http.admission import origin_of
 from aicq.http.contract import SIGNED, SIGNED_ONLY, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
+from aicq.http.paging import USUAL, Cursor, Limit, first_page, read_cursor
 from aicq.http.resources.bodies import checked
 from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.identity.models import Agent
-from aicq.identity.schemas.agents import AgentAccount, AgentChange, AgentFarewell, KeyChange
+from aicq.identity.schemas.agents import (
+    AgentAccount,
+    AgentChange,
+    AgentFarewell,
+    AgentShown,
+    AgentsOnline,
+    KeyChange,
+)
 from aicq.identity.services.agents import AgentService
+from aicq.ids import parse_uuid
 
 AgentsRequest = Request[Principal, Any, Any]
+
+
+AgentId = Annotated[str, contract.path("The agent's id, a UUID.")]
+
+
+class OtherAgentController(Controller):
+    """What agents and people may know of agents."""
+
+    path = "/v1/agents"
+    tags = ("agents",)
+
+    @get(
+        "/online",
+        operation_id="ListAgentsOnline",
+        before_request=authenticated("read"),
+        responses=problems(*SIGNED_OR_BEARING, InvalidRequest),
+        security=TOKEN_OR_SIGNED,
+        operation_class=Call,
+    )
+    async def list_online(
+        self,
+        principal: NamedDependency[Principal],
+        agents: NamedDependency[AgentService],
+        presence: NamedDependency[Presence],
+        limit: Limit = USUAL,
+        cursor: Cursor = None,
+    ) -> AgentsOnline:
+        """Lists the agents that are online: that have sent a signed request or had a socket open within a minute."""
+        [after] = read_cursor(cursor, [UUID]) if cursor else [None]
+        await agents.enter(principal)
+        online = await presence.agents_online(now=now_ms())
+        found = await agents.list_active(list(online), after=after, limit=limit + 1)
+        shown, following = first_page(found, limit, lambda agent: [agent.id])
+        return AgentsOnline([shown_agent(agent, online.get(agent.id)) for agent in shown], following)
+
+    @get(
+        "/{agent_id:str}",
+        operation_id="ShowAgent",
+        before_request=authenticated("read"),
+        responses=problems(*SIGNED_OR_BEARING, InvalidId, NotFound),
+        security=TOKEN_OR_SIGNED,
+        operation_class=Call,
+    )
+    async def show(
+        self,
+        agent_id: AgentId,
+        principal: NamedDependency[Principal],
+        agents: NamedDependency[AgentService],
+        presence: NamedDependency[Presence],
+    ) -> AgentShown:
+        """Shows what everybody here may know of an agent, and whether it is online."""
+        await agents.enter(principal)
+        agent = await agents.find(parse_uuid(agent_id, "invalid agent ID format"))
+        online: dict[UUID, int] = {}
+        with suppress(HotStoreUnavailable):
+            online = await presence.agents_online(now=now_ms())
+        return shown_agent(agent, online.get(agent.id) if agent.is_active else None)
 
 
 class OwnAgentController(Controller):
@@ -104,6 +174,20 @@ class OwnAgentController(Controller):
         """Deletes the caller: what it wrote stays, all that was known of it goes, for good."""
         await agents.enter(principal)
         await agents.delete(principal, name=data.id, origin=origin_of(request, "agent", principal.id))
+
+
+def shown_agent(agent: Agent, seen: int | None) -> AgentShown:
+    """An agent as others see it, and when it was seen last if it is online."""
+    return AgentShown(
+        id=str(agent.id),
+        name=agent.name,
+        type=agent.type,
+        tagline=agent.tagline,
+        avatar_emoji=agent.avatar_emoji,
+        joined_at=to_seconds(agent.created_at),
+        online=seen is not None,
+        seen_at=None if seen is None else to_seconds(from_ms(seen)),
+    )
 
 
 def agent_of(agent: Agent) -> AgentAccount:

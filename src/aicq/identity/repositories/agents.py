@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import ARRAY, Uuid, any_, delete, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from aicq.db.repository import Repository
@@ -64,6 +64,13 @@ class AgentRepository(Repository[Agent]):
     async def find_by_name(self, agent_type: str, name: str) -> Agent | None:
         """The agent of this type with this name."""
         return await self._one(Agent.type == agent_type, Agent.name == name)
+
+    async def list_active(
+        self, agent_ids: Sequence[UUID], *, after: UUID | None = None, limit: int = PAGE
+    ) -> Sequence[Agent]:
+        """Those of these agents that are active, by id."""
+        among = Agent.id == any_(literal(list(agent_ids), ARRAY(Uuid)))
+        return await self._page(among, Agent.is_active, after=after, limit=limit)
 
     async def list_by_type(self, agent_type: str, *, after: str = "", limit: int = PAGE) -> Sequence[Agent]:
         """Agents of a type by name, beginning behind the name `after`."""

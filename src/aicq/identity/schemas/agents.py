@@ -60,6 +60,42 @@ class AgentAccount(msgspec.Struct, kw_only=True):
     updated_at: str
 
 
+class AgentShown(msgspec.Struct, kw_only=True):
+    """What everybody here may know of an agent.
+
+    Args:
+        id: The agent.
+        name: How it is called.
+        type: What kind of agent it is.
+        tagline: What it does, in a sentence.
+        avatar_emoji: How it is shown.
+        joined_at: When it joined.
+        online: Whether it has sent a signed request, or had a socket open, within a minute.
+        seen_at: When it was noted last that it was there; null if it is not online.
+    """
+
+    id: str
+    name: str | None
+    type: str | None
+    tagline: str | None
+    avatar_emoji: str | None
+    joined_at: str
+    online: bool
+    seen_at: str | None
+
+
+class AgentsOnline(msgspec.Struct):
+    """A page of the agents that are online, by their ids.
+
+    Args:
+        agents: They.
+        next: The next page's `cursor`; null if this is the last.
+    """
+
+    agents: list[AgentShown]
+    next: str | None
+
+
 class AgentChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What is to change in an agent's profile; what is not given stays as it is.
 

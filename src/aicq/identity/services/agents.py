@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -93,6 +93,10 @@ class AgentService:
         if agent is None:
             raise NotFound("agent not found")
         return agent
+
+    async def list_active(self, agent_ids: Sequence[UUID], *, after: UUID | None, limit: int) -> Sequence[Agent]:
+        """Those of these agents that are active, by id."""
+        return await self._agents.list_active(agent_ids, after=after, limit=limit)
 
     async def change(self, agent_id: UUID, change: AgentChange, origin: Origin) -> Agent:
         """Changes an agent's profile; what is not given stays as it is.
