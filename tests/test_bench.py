@@ -17,10 +17,11 @@ from litestar.testing import TestClient
 
 from aicq import serve
 from aicq.bench import floor, servers
+from aicq.bench.large import KINDS
 from aicq.bench.load import run_slice
 from aicq.bench.probe import Task, probe
 from aicq.bench.report import Compared, Report, Timed, as_json, as_table
-from aicq.bench.rows import ROWS, STORES
+from aicq.bench.rows import ON_DEMAND, ROWS, STORES
 from aicq.bench.run import Plan, measure
 from aicq.bench.servers import Target
 from aicq.bench.traffic import WORDS, Agent, posts, read, sentences
@@ -61,6 +62,19 @@ def test_a_short_run_times_every_call_of_the_hot_store_under_load_and_deliveries
 @pytest.mark.timeout(300)
 def test_a_short_run_finds_what_was_acknowledged_in_the_log(short_run: str) -> None:
     assert all(json.loads(short_run)["acknowledged"][store] > 0 for store in STORES)
+
+
+@pytest.mark.timeout(300)
+def test_what_takes_minutes_is_measured_when_it_is_asked_for() -> None:
+    command = [sys.executable, "-m", "aicq", "bench", "--once", "--json", "--rows", ",".join(ON_DEMAND)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+
+    assert {call["call"] for call in found["calls"]} == {f"search of 2,000, {kind}" for kind in KINDS}
+    assert [row["work"][-12:] for row in found["rows"]] == ["log of 1,000", "log of 5,000"]
+    assert found["rows"][1]["goal"] > 0
+    assert "bytes on Redis" in found["notes"][0]
 
 
 def test_an_unknown_row_is_told_with_those_that_exist() -> None:

@@ -57,12 +57,14 @@ class Report(msgspec.Struct, frozen=True):
         compared: Rates.
         timed: Times.
         acknowledged: Messages that were acknowledged and found in the log, by hot store.
+        notes: What else was seen, one line each.
     """
 
     setting: list[str]
     compared: list[Compared]
     timed: list[Timed]
     acknowledged: dict[str, int]
+    notes: Sequence[str] = ()
 
 
 def as_json(report: Report) -> str:
@@ -90,7 +92,13 @@ def as_json(report: Report) -> str:
         }
         for row in report.timed
     ]
-    document = {"setting": report.setting, "rows": rows, "calls": calls, "acknowledged": report.acknowledged}
+    document = {
+        "setting": report.setting,
+        "rows": rows,
+        "calls": calls,
+        "acknowledged": report.acknowledged,
+        "notes": report.notes,
+    }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
@@ -101,8 +109,9 @@ def as_table(report: Report) -> str:
         head = ["work, answers a second", "floor", "Postgres", "ratio", "Redis", "ratio", "goal", "reached"]
         parts.append(_laid_out(head, [_compared(row) for row in report.compared]))
     if report.timed:
-        head = ["under load, ms", "Postgres p50", "p99", "Redis p50", "p99", "goal", "reached"]
+        head = ["calls, ms", "Postgres p50", "p99", "Redis p50", "p99", "goal", "reached"]
         parts.append(_laid_out(head, [_timed(row) for row in report.timed]))
+    parts += report.notes
     found = ", ".join(f"{count:,} on {store.capitalize()}" for store, count in report.acknowledged.items())
     parts.append(f"Acknowledged messages, each found in the log: {found}.")
     return "\n\n".join(parts)

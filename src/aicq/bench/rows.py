@@ -54,6 +54,19 @@ FOLLOWING_GOAL_MS = 250.0
 """The most that 99 of 100 deliveries may take."""
 
 NAMES = (*(row.name for row in ROWS), CALLS, FOLLOWING)
+"""What is measured unless it is said otherwise."""
+
+SEARCHING = "search-million"
+"""The name of the row that times searches of a full hot store, and tells what a message takes there."""
+
+GROWING = "log-growth"
+"""The name of the row that compares posts to a short log with posts to a long one."""
+
+ON_DEMAND = (SEARCHING, GROWING)
+"""What takes minutes to prepare."""
+
+GROWTH_GOAL = 1.2
+"""The most that a message may cost with a long log, as a multiple of what it costs with a short one."""
 
 MOST_CLIENTS = max(CALLS_UNDER_LOAD, *(row.clients for row in ROWS))
 

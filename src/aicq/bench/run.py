@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import uvloop
@@ -21,6 +22,7 @@ import uvloop
 from aicq import __version__
 from aicq.bench import servers
 from aicq.bench.followers import follow
+from aicq.bench.large import KINDS, load_log, search_many
 from aicq.bench.load import Measured, run_slice
 from aicq.bench.probe import Task, Times, version_of
 from aicq.bench.report import Compared, Report, Timed
@@ -30,8 +32,12 @@ from aicq.bench.rows import (
     FOLLOWERS,
     FOLLOWING,
     FOLLOWING_GOAL_MS,
+    GROWING,
+    GROWTH_GOAL,
     NAMES,
+    ON_DEMAND,
     ROWS,
+    SEARCHING,
     STORES,
     Row,
 )
@@ -60,6 +66,8 @@ class Plan(msgspec.Struct, frozen=True):
         seconds: How long each slice is.
         warm: How long the same load runs before each slice.
         rounds: How many slices of each row there are for each server.
+        hot_messages: How many messages a full hot store holds.
+        log_lengths: How many messages a short log holds, and a long one.
         database_url: A Postgres to make databases in; None for an embedded one.
     """
 
@@ -68,12 +76,16 @@ class Plan(msgspec.Struct, frozen=True):
     seconds: float = 2.0
     warm: float = 0.4
     rounds: int = 5
+    hot_messages: int = 1_000_000
+    log_lengths: tuple[int, int] = (10_000, 10_000_000)
     database_url: str | None = None
 
 
 def once(plan: Plan) -> Plan:
     """The same with one short slice of everything: shows that it works, not how fast."""
-    return msgspec.structs.replace(plan, seconds=0.3, warm=0.1, rounds=1)
+    return msgspec.structs.replace(
+        plan, seconds=0.3, warm=0.1, rounds=1, hot_messages=2_000, log_lengths=(1_000, 5_000)
+    )
 
 
 def measure(plan: Plan, tell: Tell) -> Report:
@@ -86,8 +98,9 @@ def measure(plan: Plan, tell: Tell) -> Report:
     Raises:
         StartError: Something did not work; the figures would mean nothing.
     """
-    if unknown := set(plan.rows) - set(NAMES):
-        raise StartError(f"There are no rows {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}.")
+    if unknown := set(plan.rows) - {*NAMES, *ON_DEMAND}:
+        known = ", ".join([*NAMES, *ON_DEMAND])
+        raise StartError(f"There are no rows {', '.join(sorted(unknown))}; there are {known}.")
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aicq-bench-")))
@@ -119,6 +132,7 @@ class Bench:
         self._runner = runner
         self._tell = tell
         self._pace: dict[tuple[str, str], float] = {}
+        self._notes: list[str] = []
 
     def fill_page(self) -> bytes:
         """Fills the room that is read and returns the page, as the last product sends it."""
@@ -134,11 +148,13 @@ class Bench:
         compared = [self._compare(row) for row in ROWS if row.name in self._plan.rows]
         timed = self._time_calls() if CALLS in self._plan.rows else []
         timed += [self._time_following()] if FOLLOWING in self._plan.rows else []
+        timed += self._time_searches() if SEARCHING in self._plan.rows else []
+        compared += self._compare_lengths() if GROWING in self._plan.rows else []
         self._tell("comparing the logs with what was acknowledged")
         for product in self._products:
             servers.check_log(product)
         acknowledged = {product.name: product.acknowledged for product in self._products}
-        return Report(self._setting(), compared, timed, acknowledged)
+        return Report(self._setting(), compared, timed, acknowledged, self._notes)
 
     def _compare(self, row: Row) -> Compared:
         targets = [self.floor, *self._products]
@@ -228,6 +244,43 @@ class Bench:
                 product.acknowledged += len(arrived) // FOLLOWERS
                 times[product.name] += arrived
         return Timed(f"a post to each of {FOLLOWERS:,} followers", times, FOLLOWING_GOAL_MS)
+
+    def _time_searches(self) -> list[Timed]:
+        """Times searches of a full hot store, one after the other."""
+        count = self._plan.hot_messages
+        searched = {}
+        for product in self._products:
+            self._tell(f"{SEARCHING}: filling {product.name} with {count:,} messages")
+            task = Task(product.name, product.hot_url, 0, 0)
+            searched[product.name] = self._runner.run(search_many(task, count))
+        sizes = [f"{found.bytes_each:,.0f} bytes on {name.capitalize()}" for name, found in searched.items()]
+        self._notes.append(f"A hot message of 25 words takes {', '.join(sizes)}, of {count:,}.")
+        return [
+            Timed(f"search of {count:,}, {kind}", {name: found.times[kind] for name, found in searched.items()})
+            for kind in KINDS
+        ]
+
+    def _compare_lengths(self) -> list[Compared]:
+        """Compares posts with a short log and with a long one, each with the floor of its own minutes.
+
+        The goal of the long one is what the short one has reached, less what a message may cost more.
+        """
+        short, long = (self._compare_at(length) for length in self._plan.log_lengths)
+        goal = min(short.ratio(product.name) for product in self._products) / GROWTH_GOAL
+        return [short, msgspec.structs.replace(long, goal=round(goal, 3))]
+
+    def _compare_at(self, length: int) -> Compared:
+        for product in self._products:
+
+            def tell(loaded: int, product: Target = product) -> None:
+                self._tell(f"{GROWING}: {loaded:,} messages in the log of {product.name}")
+
+            author = UUID(product.agents[0].id)
+            room_id = self._runner.run(load_log(product.database_url, author, length, tell))
+            product.rooms.insert(0, str(room_id))
+            product.acknowledged += length
+        work = f"signed POST, 64 clients, log of {length:,}"
+        return self._compare(Row(GROWING, work, "POST", CALLS_UNDER_LOAD, 0.0))
 
     def _setting(self) -> list[str]:
         plan = self._plan

@@ -182,7 +182,10 @@ def message(file: BinaryIO, room: str | None, key: str | None, profiles: tuple[B
 @click.option("--seconds", type=click.FloatRange(0.1, 10), help="How long each slice of load is [2].")
 @click.option("--rounds", type=click.IntRange(1, 100), help="How many slices of each row there are [5].")
 @click.option("--once", is_flag=True, help="One short slice of everything: whether it works, not how fast it is.")
-@click.option("--rows", help="Only these rows, separated by commas; an unknown one lists them all.")
+@click.option(
+    "--rows",
+    help="Only these rows, separated by commas; an unknown one lists all, also those that take minutes to prepare.",
+)
 @click.option("--store", type=click.Choice(["both", "postgres", "redis"]), default="both", help="Which hot stores.")
 @click.option("--json", "as_json", is_flag=True, help="Tell the figures of every slice, as JSON.")
 def bench(
