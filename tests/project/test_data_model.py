@@ -185,3 +185,9 @@ def test_every_table_is_drawn_and_nothing_else() -> None:
     tables |= {table for table, _ in TABLE.findall(DRAWN)}
     assert tables == set(metadata().tables)
     assert KEY.sub("", TABLE.sub("", DRAWN)).strip() == ""
+
+
+def test_every_column_is_told_of() -> None:
+    told = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", PAGE.partition("\n## The map\n")[0])) + DRAWN))
+    columns = {f"{table}.{column.name}" for table, of in metadata().tables.items() for column in of.columns}
+    assert {column for column in columns if column.partition(".")[2] not in told} == set()
