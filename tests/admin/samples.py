@@ -12,6 +12,9 @@ import asyncpg
 import httpx
 import msgspec
 
+from aicq.ids import from_ulid
+from tests.agents import GLOBAL, register
+
 NUMBERS = count(1)
 
 ROOM_KEY = "a room key that is never shown"
@@ -40,6 +43,16 @@ class World:
         assert answer.status_code == 201, answer.text
         row: dict[str, Any] = answer.json()
         return row
+
+    async def some_message(self) -> dict[str, str]:
+        """The ids of a message and of its room, the same each time."""
+        if "messages" not in self._some:
+            author = await register(self.admin)
+            headers = {"Authorization": ""}
+            answer = await author.send("POST", f"/room/{GLOBAL}", {"body": "sample"}, headers=headers)
+            assert answer.status_code == 201, answer.text
+            self._some["messages"] = str(from_ulid(answer.json()["id"]))
+        return {"room_id": GLOBAL, "message_id": self._some["messages"]}
 
     async def id_of(self, table: str) -> str:
         """The id of a new row of a table."""
@@ -110,6 +123,41 @@ async def new_room(_: World) -> dict[str, Any]:
 
 async def new_room_member(world: World) -> dict[str, Any]:
     return {"room_id": await world.id_of("rooms"), "actor_id": await world.id_of("agents"), "role": "viewer"}
+
+
+async def new_guild(world: World) -> dict[str, Any]:
+    return {"name": "Guild", "owner_id": await world.some("agents")}
+
+
+async def new_guild_member(world: World) -> dict[str, Any]:
+    return {"guild_id": await world.some("guilds"), "actor_id": await world.id_of("agents"), "nickname": "Ada"}
+
+
+async def new_guild_ban(world: World) -> dict[str, Any]:
+    return {"guild_id": await world.some("guilds"), "actor_id": await world.id_of("agents"), "reason": "sample"}
+
+
+async def new_role(world: World) -> dict[str, Any]:
+    return {"guild_id": await world.some("guilds"), "name": "sample", "permissions": 3}
+
+
+async def new_member_role(world: World) -> dict[str, Any]:
+    member = await world.make("guild_members")
+    ids = {name: member[name] for name in ("guild_id", "actor_id")}
+    return {**ids, "role_id": await world.some("roles")}
+
+
+async def new_read_receipt(world: World) -> dict[str, Any]:
+    return {**await world.some_message(), "actor_id": (await world.make("agents", status="active"))["id"]}
+
+
+async def new_message_attachment(world: World) -> dict[str, Any]:
+    return {
+        **await world.some_message(),
+        "filename": "sample.txt",
+        "size_bytes": 7,
+        "storage_key": "samples/sample.txt",
+    }
 
 
 async def new_project(world: World) -> dict[str, Any]:
@@ -198,14 +246,21 @@ SAMPLES = {
     "evidence": Sample(new_evidence, {"computed_score": "0.500", "scoring_method": "sampled"}),
     "evidence_links": Sample(new_evidence_link, {"kind": "contradicting"}),
     "execution_totals": Sample(new_execution_totals, {}),
+    "guild_bans": Sample(new_guild_ban, {"reason": "another"}),
+    "guild_members": Sample(new_guild_member, {"nickname": "another"}),
+    "guilds": Sample(new_guild, {"name": "another", "description": "sample"}),
+    "member_roles": Sample(new_member_role, {}),
     "memories": Sample(new_memory, {"content": "another", "importance": 9, "status": "archived"}),
     "memory_accesses": Sample(new_memory_access, {}),
     "memory_links": Sample(new_memory_link, {}),
     "memory_log": Sample(new_memory_log, {}),
     "memory_tags": Sample(new_memory_tag, {}),
+    "message_attachments": Sample(new_message_attachment, {"filename": "another.txt", "content_type": "text/plain"}),
+    "message_read_receipts": Sample(new_read_receipt, {}),
     "projects": Sample(new_project, {"status": "paused", "pr_merge_rate": "0.5000"}),
     "friendships": Sample(new_friendship, {"status": "blocked"}),
     "room_members": Sample(new_room_member, {"role": "admin"}),
+    "roles": Sample(new_role, {"name": "another", "permissions": 7}),
     "sessions": Sample(new_session, {}),
     "team_memberships": Sample(new_team_membership, {"role": "admin"}),
     "teams": Sample(new_team, {"name": "Blue", "webhook_secret": WEBHOOK_SECRET}),

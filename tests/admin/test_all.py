@@ -29,6 +29,28 @@ TOLD: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text())
 
 SECRET = re.compile(r"hash$|secret|passw|token(?!s$|_count$)|^key$|ciphertext")
 
+WITHOUT = {
+    "actors": "an anchor, which comes and goes with its agent or user by triggers",
+    "alembic_version": "migrations keep it",
+    "messages": "the log, which is written by one function; /admin/messages lists it and deletes through it",
+    "nonces": "each is good for minutes, and one that was taken away could be shown again",
+    **dict.fromkeys(
+        (
+            "hot_blocks",
+            "hot_limit_hits",
+            "hot_locks",
+            "hot_mark",
+            "hot_members",
+            "hot_messages",
+            "hot_spans",
+            "hot_store",
+            "hot_values",
+        ),
+        "the hot store keeps it; /admin/hot tells of it",
+    ),
+}
+"""Tables that admins have no such calls for, and why."""
+
 HOSTILE = [
     None,
     True,
@@ -121,6 +143,12 @@ async def told_of(database: "asyncpg.Connection[asyncpg.Record]", resource: Reso
 
 def test_every_resource_has_a_sample() -> None:
     assert set(SAMPLES) == set(RESOURCES)
+
+
+async def test_every_table_is_one_that_admins_see_or_is_told_why_not(world: World) -> None:
+    tables = await world.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert RESOURCES.keys() | WITHOUT.keys() == {row[0] for row in tables}
+    assert not RESOURCES.keys() & WITHOUT.keys()
 
 
 async def test_a_row_is_added_and_found(resource: Resource, world: World) -> None:

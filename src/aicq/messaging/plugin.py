@@ -13,8 +13,7 @@ from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
 from aicq.housekeeping import HOUR, Chore
 from aicq.http.system import Check
-from aicq.messaging.admin import RoomMembers
-from aicq.messaging.admin import Rooms as RoomResource
+from aicq.messaging.admin import resources
 from aicq.messaging.controllers.admin import AdminMessageController
 from aicq.messaging.controllers.guilds import GuildController
 from aicq.messaging.controllers.messages import MessageController
@@ -57,7 +56,7 @@ class MessagingPlugin(InitPlugin):
         self._hot = hot
         self._directory = directory
         self._invites = Invites(settings.secret_key)
-        self.resources = [RoomResource(self._hash_key), RoomMembers()]
+        self.resources = resources(self._hash_key)
         self.chores = [
             Chore("old messages", HOUR, self._forget_messages),
             Chore("deleted rooms", HOUR, self._purge),

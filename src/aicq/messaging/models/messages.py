@@ -1,8 +1,10 @@
 """The message log, and what points at messages. The log is written by `message_log_append` only (migration 0006)."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
+from msgspec import Meta
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -18,6 +20,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aicq.db.models import Model
+
+MediaType = Annotated[str, Meta(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=127)]
+FileSize = Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
+StorageKey = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
 class Message(Model):
@@ -95,7 +101,7 @@ class MessageAttachment(Model):
         index=True,  # the foreign key's SET NULL
     )
     filename: Mapped[str] = mapped_column(Text)
-    content_type: Mapped[str] = mapped_column(Text, server_default="application/octet-stream")
-    size_bytes: Mapped[int] = mapped_column(BigInteger)
-    storage_key: Mapped[str] = mapped_column(Text)
+    content_type: Mapped[MediaType] = mapped_column(Text, server_default="application/octet-stream")
+    size_bytes: Mapped[FileSize] = mapped_column(BigInteger)
+    storage_key: Mapped[StorageKey] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

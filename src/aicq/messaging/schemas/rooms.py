@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from aicq.messaging.models.messages import FileSize, MediaType, StorageKey
 from aicq.messaging.schemas.protocol import Ms, Seconds, Ulid
 
 RoomRole = Literal["owner", "admin", "member", "viewer"]
@@ -219,9 +220,9 @@ class AttachmentCreate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
     """
 
     filename: Annotated[str, Meta(min_length=1, max_length=255)]
-    content_type: Annotated[str, Meta(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=127)] = "application/octet-stream"
-    size_bytes: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
-    storage_key: Annotated[str, Meta(min_length=1, max_length=1024)]
+    content_type: MediaType = "application/octet-stream"
+    size_bytes: FileSize
+    storage_key: StorageKey
 
 
 class AttachmentShown(msgspec.Struct, kw_only=True):

@@ -10,11 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from aicq.errors import Conflict, Unprocessable
 from aicq.http.resources.resource import Resource, Row, Secret
 from aicq.ids import GLOBAL_ROOM_ID
+from aicq.messaging.admin.guilds import hold
 from aicq.messaging.keys import MAX_KEY_BYTES, MIN_KEY
 from aicq.messaging.models import Room, RoomMember
 from aicq.messaging.models.rooms import NAME
+from aicq.messaging.repositories.guilds import GuildMemberRepository
+from aicq.messaging.repositories.members import RoomMemberRepository
 
 DIRECT = frozenset({"dm", "group_dm"})
+
+ONLY_OF_GUILD = "only a member of the guild is one of its channel"
 
 
 class Rooms(Resource):
@@ -49,10 +54,23 @@ class Rooms(Resource):
         if values.get("kind") in DIRECT:
             raise Unprocessable("direct messages make their room themselves", field="kind")
         _refuse_closed({"kind": "room", "is_private": False, "key_hash": None, **values})
+        if values.get("guild_id") is not None:
+            return await self._add_channel(session, values)
         row = await super().add(session, values)
         if row["created_by"] is not None:
             owner = {"room_id": row["id"], "actor_id": row["created_by"], "role": "owner"}
             await session.execute(insert(RoomMember).values(owner))
+        return row
+
+    async def _add_channel(self, session: AsyncSession, values: dict[str, Any]) -> Row:
+        """Adds a channel, which the guild's permissions open; one for its own members has its creator as its first."""
+        await hold(session, values["guild_id"])
+        row = await super().add(session, values)
+        creator = row["created_by"]
+        if creator is None or not row["members_only"]:
+            return row
+        if not await RoomMemberRepository(session).put_member(row["id"], creator, "member"):
+            raise Unprocessable(ONLY_OF_GUILD, field="created_by")
         return row
 
     async def change(self, session: AsyncSession, row: Row, values: dict[str, Any]) -> Row:
@@ -82,8 +100,12 @@ class RoomMembers(Resource):
         )
 
     async def add(self, session: AsyncSession, values: dict[str, Any]) -> Row:
-        """Adds a member."""
+        """Adds a member, to a channel one of its guild."""
         await _refuse_direct(session, values["room_id"])
+        guild_id = await session.scalar(select(Room.guild_id).where(Room.id == values["room_id"]))
+        members = GuildMemberRepository(session)
+        if guild_id is not None and not await members.is_member(guild_id, values["actor_id"]):
+            raise Unprocessable(ONLY_OF_GUILD, field="actor_id")
         return await super().add(session, values)
 
     async def remove(self, session: AsyncSession, row: Row) -> None:
