@@ -28,6 +28,8 @@ CLIENTS = {"AICQ_URL": "http://127.0.0.1:8080", "AICQ_CONFIG": ""}
 
 README = (ROOT / "README.md").read_text()
 
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
+
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
 
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
@@ -147,6 +149,11 @@ def test_the_readmes_two_commands_are_a_line_each() -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", README.partition("## First words")[0], re.MULTILINE | re.DOTALL)
     assert [block.strip().rpartition("&& ")[2] for block in blocks] == [".venv/bin/aicq serve", ".venv/bin/pytest"]
     assert all(block.count("\n") == 1 for block in blocks)
+
+
+def test_the_changelog_tells_each_thing_once() -> None:
+    begun = [" ".join(entry.split()[:2]) for entry in re.findall(r"^- (.*)", CHANGELOG, re.MULTILINE)]
+    assert [words for words in begun if begun.count(words) > 1] == []
 
 
 def test_the_openapi_document_is_the_codes() -> None:
