@@ -30,8 +30,10 @@ from aicq.errors import (
     AICQError,
     Blocked,
     Forbidden,
+    InvalidId,
     InvalidRequest,
     NotAuthenticated,
+    NotFound,
     RateLimited,
     ReplayedRequest,
     TokenExpired,
@@ -54,6 +56,9 @@ BEARING = (*COUNTED, TokenNeeded, TokenExpired, TokenRevoked)
 
 SIGNED_OR_BEARING = (*SIGNED, TokenNeeded, TokenExpired, TokenRevoked)
 """What every call can answer that wants a signature or an access token."""
+
+NAMED = (*SIGNED_OR_BEARING, InvalidId, NotFound)
+"""What every such call can answer that is about one thing."""
 
 WITH_BODY = (InvalidRequest, TooLarge, UnsupportedMediaType)
 """What every call that takes JSON can answer besides."""

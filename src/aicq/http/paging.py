@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from litestar.params import QueryParameter
@@ -60,3 +61,18 @@ def first_page(
         key: What a row's cursor tells.
     """
     return found[:limit], write_cursor(key(found[limit - 1])) if len(found) > limit else None
+
+
+def end_of(cursor: str | None) -> UUID | None:
+    """The row that the page before has ended with, in a list that goes by ids.
+
+    Raises:
+        InvalidRequest: No list has given the cursor.
+    """
+    [end] = read_cursor(cursor, [UUID]) if cursor else [None]
+    return end
+
+
+def key_of(row: Any) -> list[UUID]:
+    """What a row's cursor tells in such a list."""
+    return [row.id]

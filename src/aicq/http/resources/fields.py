@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 
 from aicq.db.models import Model
-from aicq.errors import AICQError
+from aicq.errors import AICQError, InvalidRequest, Unprocessable
 
 MAX_TEXT = 10_000
 """Characters of a text whose column says nothing of its length."""
@@ -110,6 +110,28 @@ def is_storable(value: Any) -> bool:
     if isinstance(value, dict):
         return all(is_storable(part) for pair in value.items() for part in pair)
     return not isinstance(value, list) or all(map(is_storable, value))
+
+
+def given(change: msgspec.Struct) -> dict[str, Any]:
+    """What a change gives, by field; what it leaves out stays out.
+
+    Raises:
+        Unprocessable: Postgres cannot keep a value.
+    """
+    values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+    return {name: stored(name, value, _read_given, Unprocessable) for name, value in values.items()}
+
+
+def read_moment(name: str, text: str) -> datetime:
+    """A moment, as a query tells it.
+
+    Raises:
+        InvalidRequest: It is none, or has no time zone.
+    """
+    try:
+        return _read_time(msgspec.convert(text, Annotated[datetime, Meta(tz=True)]))
+    except (msgspec.ValidationError, ValueError):
+        raise InvalidRequest(f"invalid {name}", field=name) from None
 
 
 def fields_of(model: type[Model]) -> dict[str, Field]:
@@ -200,6 +222,10 @@ def _bounded(hint: Any, bounds: Bounds, told: str | None) -> Any:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _read_given(value: Any) -> Any:
+    return _read_time(value) if isinstance(value, datetime) else value
 
 
 def _read_time(moment: datetime) -> datetime:

@@ -12,10 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.auth.principal import Principal
 from aicq.clock import now_ms
-from aicq.errors import InvalidId, InvalidRequest, NotFound
+from aicq.errors import InvalidRequest
 from aicq.http.admission import origin_of
-from aicq.http.contract import SIGNED_OR_BEARING, path
-from aicq.http.paging import read_cursor
+from aicq.http.contract import path
 from aicq.identity.services.directory import enter
 from aicq.ids import parse_uuid
 from aicq.origin import Origin
@@ -24,9 +23,6 @@ from aicq.work.services.acting import Acting
 
 REQUEST_BYTES = 1_048_576
 """The most bytes of a request's body under `/v1`."""
-
-NAMED = (*SIGNED_OR_BEARING, InvalidId, NotFound)
-"""What every call can answer that is about one thing."""
 
 ActorRequest = Request[Principal, Any, Any]
 
@@ -89,21 +85,6 @@ def task_name(text: str) -> UUID | str:
 def evidence_name(text: str) -> UUID | str:
     """Evidence's id or code."""
     return name_of(text, prefix="EV-", complaint="invalid evidence ID format")
-
-
-def end_of(cursor: str | None) -> UUID | None:
-    """The row that the page before has ended with.
-
-    Raises:
-        InvalidRequest: No list has given the cursor.
-    """
-    [end] = read_cursor(cursor, [UUID]) if cursor else [None]
-    return end
-
-
-def key_of(row: Any) -> list[UUID]:
-    """What a row's cursor tells."""
-    return [row.id]
 
 
 def words_of(words: Sequence[str] | None, field: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.identity.models import Actor, Team
-from aicq.work.repositories.visibility import belongs_to_team
+from aicq.identity.repositories.belonging import belongs_to_team
 
 
 async def hold_actor(session: AsyncSession, actor_id: UUID) -> bool:

@@ -6,15 +6,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
-from aicq.identity.models import Agent, TeamMembership
+from aicq.identity.repositories.belonging import belongs_to_team
 from aicq.work.models import Project
-
-
-def belongs_to_team(team_id: InstrumentedAttribute[Any], actor_id: UUID) -> ColumnElement[bool]:
-    """Whether an actor is a member of a team, or one of its agents."""
-    of_members = select(TeamMembership.team_id).where(TeamMembership.actor_id == actor_id)
-    of_agents = select(Agent.team_id).where(Agent.id == actor_id)
-    return team_id.in_(of_members) | team_id.in_(of_agents)
 
 
 def is_seen(seen_by: UUID | None) -> ColumnElement[bool]:

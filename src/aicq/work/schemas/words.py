@@ -5,11 +5,9 @@ from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import Meta
 
 from aicq.db.models import Model
-from aicq.errors import Unprocessable
-from aicq.http.resources.fields import is_storable
 
 Slug = Annotated[
     str,
@@ -48,19 +46,6 @@ Dollars = Annotated[
     Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$", description="US dollars, exact to nine places, as a text: `0.0123`."),
 ]
 Moment = Annotated[datetime, Meta(tz=True)]
-
-
-def given(change: msgspec.Struct) -> dict[str, Any]:
-    """What a change gives, by field; what it leaves out stays out.
-
-    Raises:
-        Unprocessable: Postgres cannot keep a text.
-    """
-    values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
-    for name, value in values.items():
-        if not is_storable(value):
-            raise Unprocessable(f"{name} must not contain U+0000", field=name)
-    return values
 
 
 Shown = TypeVar("Shown", bound=msgspec.Struct)

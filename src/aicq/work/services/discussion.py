@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from aicq.errors import NotFound
+from aicq.http.resources.fields import given
 from aicq.work.models import Task, TaskAttachment, TaskComment
 from aicq.work.repositories import (
     AttachmentRepository,
@@ -15,7 +16,6 @@ from aicq.work.repositories import (
     ProjectRepository,
 )
 from aicq.work.schemas.tasks import CommentChange, NewAttachment, NewComment
-from aicq.work.schemas.words import given
 from aicq.work.services.acting import Acting
 from aicq.work.services.tasks import TaskService
 

@@ -7,10 +7,10 @@ from uuid import UUID
 from sqlalchemy import update
 
 from aicq.errors import Conflict, Forbidden, NotFound, Unprocessable
+from aicq.http.resources.fields import given
 from aicq.work.models import Evidence, EvidenceLink
 from aicq.work.repositories import EvidenceFilter, EvidenceRepository, Links, ProjectRepository
 from aicq.work.schemas.evidence import EvidenceChange, LinkKind, NewEvidence, NewScore
-from aicq.work.schemas.words import given
 from aicq.work.services.acting import Acting
 from aicq.work.services.subjects import see_subject
 from aicq.work.services.tasks import unique

@@ -5,6 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from aicq.errors import Conflict, Forbidden, NotFound, Unprocessable
+from aicq.http.resources.fields import given
 from aicq.work.models import Execution, ExecutionTotals
 from aicq.work.repositories import (
     EvidenceRepository,
@@ -13,7 +14,6 @@ from aicq.work.repositories import (
     Finish,
 )
 from aicq.work.schemas.executions import NewExecution, NewFinish
-from aicq.work.schemas.words import given
 from aicq.work.services.acting import Acting
 from aicq.work.services.subjects import see_subject
 

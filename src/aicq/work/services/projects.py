@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import update
 
 from aicq.errors import NotFound, Unprocessable
+from aicq.http.resources.fields import given
 from aicq.work.models import Project
 from aicq.work.repositories import Progress, ProjectFilter, ProjectRepository
 from aicq.work.repositories.actors import hold_actor, is_team_of
 from aicq.work.schemas.projects import NewProject, ProjectChange
-from aicq.work.schemas.words import given
 from aicq.work.services.acting import Acting
 
 DECIMALS = ("pr_merge_rate", "test_coverage_percent")

@@ -6,11 +6,11 @@ from uuid import UUID
 from sqlalchemy import update
 
 from aicq.errors import Conflict, NotFound, Unprocessable
+from aicq.http.resources.fields import given
 from aicq.work.models import Project, Task
 from aicq.work.repositories import ProjectRepository, TaskFilter, TaskRepository
 from aicq.work.repositories.actors import hold_actor
 from aicq.work.schemas.tasks import NewTask, TaskChange
-from aicq.work.schemas.words import given
 from aicq.work.services.acting import Acting
 
 FOLLOWING = {
