@@ -48,11 +48,11 @@ CREATE TABLE conversations (
 );
 -- Each message moves the counts: room for such updates within the page.
 ALTER TABLE conversations SET (fillfactor = 70);
--- ConversationRepository.list_by_agent; the foreign key's SET NULL.
+-- ConversationRepository.page by agent; the foreign key's SET NULL.
 CREATE INDEX ix_conversations_agent_id ON conversations (team_id, agent_id, id) WHERE agent_id IS NOT NULL;
--- ConversationRepository.list_by_user; the foreign key's SET NULL.
+-- ConversationRepository.page by user; the foreign key's SET NULL.
 CREATE INDEX ix_conversations_user_id ON conversations (user_id, id) WHERE user_id IS NOT NULL;
--- ConversationRepository.list_active.
+-- ConversationRepository.page of active ones.
 CREATE INDEX ix_conversations_active ON conversations (team_id, id) WHERE status = 'active';
 
 CREATE TABLE conversation_messages (
@@ -142,26 +142,26 @@ CREATE INDEX ix_memories_embedding ON memories
 CREATE INDEX ix_memories_embedded ON memories (team_id) WHERE status = 'active' AND embedding IS NOT NULL;
 -- MemoryRepository.search_by_text. `words` bears the team, so that others' memories are not looked at.
 CREATE INDEX ix_memories_words ON memories USING gin (words) WITH (fastupdate = off);
--- MemoryRepository.list_by_type.
+-- MemoryRepository.page by type.
 CREATE INDEX ix_memories_memory_type ON memories (team_id, memory_type, id) WHERE status = 'active';
--- MemoryRepository.measure and list_by_status: what recall leaves out.
+-- MemoryRepository.measure and page by status: what recall leaves out.
 CREATE INDEX ix_memories_status ON memories (team_id, status, id) WHERE status <> 'active';
--- MemoryRepository.list_by_agent; the foreign key's SET NULL.
+-- MemoryRepository.page by agent; the foreign key's SET NULL.
 CREATE INDEX ix_memories_agent_id ON memories (team_id, agent_id, id) WHERE agent_id IS NOT NULL;
--- MemoryRepository.list_user_profile.
+-- MemoryRepository.page of what is known of a user.
 CREATE INDEX ix_memories_user_profile ON memories (team_id, user_id, id)
     WHERE memory_type = 'user_profile' AND status = 'active';
 -- The foreign key's SET NULL.
 CREATE INDEX ix_memories_user_id ON memories (user_id) WHERE user_id IS NOT NULL;
 -- MemoryRepository.list_important.
 CREATE INDEX ix_memories_importance ON memories (team_id, importance DESC, id) WHERE status = 'active';
--- MemoryRepository.find_by_subject.
+-- MemoryRepository.page by subject.
 CREATE INDEX ix_memories_subject ON memories (team_id, lower(subject), id) WHERE subject IS NOT NULL;
--- MemoryRepository.list_by_tier: nearly all are hot, and those are what the other lists show.
+-- MemoryRepository.page by tier: nearly all are hot, and those are what the other lists show.
 CREATE INDEX ix_memories_tier ON memories (team_id, tier, id) WHERE tier <> 'hot';
 -- MemoryRepository.list_expired, archive_expired.
 CREATE INDEX ix_memories_expires_at ON memories (expires_at) WHERE expires_at IS NOT NULL AND status = 'active';
--- MemoryRepository.list_by_conversation; the foreign key's SET NULL.
+-- MemoryRepository.page by conversation; the foreign key's SET NULL.
 CREATE INDEX ix_memories_source_conversation_id ON memories (team_id, source_conversation_id, id)
     WHERE source_conversation_id IS NOT NULL;
 -- MemoryRepository.list_superseded_by; the foreign key's SET NULL.
@@ -177,7 +177,7 @@ CREATE TABLE memory_tags (
         REFERENCES memories (team_id, id) ON DELETE CASCADE,
     CONSTRAINT ck_memory_tags_tag CHECK (length(tag) BETWEEN 1 AND 64 AND tag = lower(btrim(tag)))
 );
--- MemoryRepository.find_by_tags.
+-- MemoryRepository.page by tags.
 CREATE INDEX ix_memory_tags_tag ON memory_tags (team_id, tag, memory_id);
 
 CREATE TABLE memory_links (

@@ -109,7 +109,7 @@ async def test_a_turn_is_rated_and_the_rating_taken_back(database: Connection, t
     message_id = await database.fetchval("SELECT id FROM conversation_messages")
     for feedback in (Feedback("positive", "nice"), Feedback(None)):
         async with talk.open() as service:
-            await service.rate(talk.team.id, message_id, feedback)
+            await service.rate(begun.id, message_id, feedback)
         row = await database.fetchrow("SELECT feedback_rating, feedback_comment FROM conversation_messages")
         assert tuple(row or ()) == (feedback.rating, feedback.comment)
 
@@ -129,7 +129,7 @@ async def test_what_is_not_there_or_another_teams_is_not_found(
             with pytest.raises(NotFound):
                 await service.remove(talk.team.id, conversation_id)
             with pytest.raises(NotFound):
-                await service.rate(talk.team.id, conversation_id, Feedback("positive"))
+                await service.rate(conversation_id, conversation_id, Feedback("positive"))
 
 
 async def test_an_agent_of_another_team_has_no_part(database: Connection, talk: Talk) -> None:

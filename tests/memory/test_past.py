@@ -26,7 +26,7 @@ class Past(Mind):
 
     async def of_team_at(self, moment: datetime, **page: Any) -> list[MemoryRecord]:
         async with self.sessions() as session:
-            return await Recall(session, dimensions=DIMENSIONS).of_team_at(self.team.id, moment, **page)
+            return (await Recall(session, dimensions=DIMENSIONS).of_team_at(self.team.id, moment, **page))[0]
 
 
 @pytest.fixture

@@ -22,8 +22,10 @@ from aicq.memory.models import (
     MemoryTag,
 )
 from aicq.memory.repositories import (
+    ConversationFilter,
     ConversationMessageRepository,
     ConversationRepository,
+    MemoryFilter,
     MemoryLinkRepository,
     MemoryLogRepository,
     MemoryRepository,
@@ -99,28 +101,37 @@ def scope(team_id: UUID = TEAM) -> Scope:
     return Scope(team_id=team_id, now=NOW)
 
 
+def page(at: Observed, **wanted: Any) -> Awaitable[Any]:
+    """A page of the team's memories."""
+    return MemoryRepository(at.session).page(MemoryFilter(team_id=TEAM, **wanted), reader=AGENT, now=NOW)
+
+
 CALLS: dict[str, Call] = {
-    "ix_conversations_agent_id": lambda at: ConversationRepository(at.session).list_by_agent(TEAM, AGENT),
-    "ix_conversations_user_id": lambda at: ConversationRepository(at.session).list_by_user(USER),
-    "ix_conversations_active": lambda at: ConversationRepository(at.session).list_active(TEAM),
+    "ix_conversations_agent_id": lambda at: ConversationRepository(at.session).page(
+        ConversationFilter(team_id=TEAM, agent_id=AGENT)
+    ),
+    "ix_conversations_user_id": lambda at: ConversationRepository(at.session).page(
+        ConversationFilter(team_id=TEAM, user_id=USER)
+    ),
+    "ix_conversations_active": lambda at: ConversationRepository(at.session).page(
+        ConversationFilter(team_id=TEAM, status="active")
+    ),
     "ix_conversation_messages_conversation_id": lambda at: ConversationMessageRepository(at.session).list_of(
         CONVERSATION
     ),
     "ix_memories_embedded": lambda at: MemoryRepository(at.session).search_by_embedding(MEANING, scope()),
     "ix_memories_words": lambda at: MemoryRepository(at.session).search_by_text("word7", scope()),
-    "ix_memories_memory_type": lambda at: MemoryRepository(at.session).list_by_type(TEAM, "episodic"),
-    "ix_memories_status": lambda at: MemoryRepository(at.session).list_by_status(TEAM, "archived"),
-    "ix_memories_agent_id": lambda at: MemoryRepository(at.session).list_by_agent(TEAM, AGENT),
-    "ix_memories_user_profile": lambda at: MemoryRepository(at.session).list_user_profile(TEAM, USER),
+    "ix_memories_memory_type": lambda at: page(at, memory_type="episodic", status="active"),
+    "ix_memories_status": lambda at: page(at, status="archived"),
+    "ix_memories_agent_id": lambda at: page(at, agent_id=AGENT),
+    "ix_memories_user_profile": lambda at: page(at, memory_type="user_profile", user_id=USER, status="active"),
     "ix_memories_importance": lambda at: MemoryRepository(at.session).list_important(TEAM, limit=10),
-    "ix_memories_subject": lambda at: MemoryRepository(at.session).find_by_subject(TEAM, "SUBJECT 7"),
-    "ix_memories_tier": lambda at: MemoryRepository(at.session).list_by_tier(TEAM, "cold"),
+    "ix_memories_subject": lambda at: page(at, subject="SUBJECT 7"),
+    "ix_memories_tier": lambda at: page(at, tier="cold"),
     "ix_memories_expires_at": lambda at: MemoryRepository(at.session).list_expired(now=NOW - timedelta(days=10)),
-    "ix_memories_source_conversation_id": lambda at: MemoryRepository(at.session).list_by_conversation(
-        TEAM, CONVERSATION
-    ),
+    "ix_memories_source_conversation_id": lambda at: page(at, source_conversation_id=CONVERSATION),
     "ix_memories_superseded_by": lambda at: MemoryRepository(at.session).list_superseded_by(TEAM, MEMORY),
-    "ix_memory_tags_tag": lambda at: MemoryRepository(at.session).find_by_tags(TEAM, ["tag7"]),
+    "ix_memory_tags_tag": lambda at: page(at, tags=["tag7"]),
     "ix_memory_links_to_id": lambda at: MemoryLinkRepository(at.session).list_of([MEMORY]),
     "ix_memory_accesses_last_accessed_at": lambda at: MemoryRepository(at.session).list_recent(TEAM, limit=10),
     "ix_memory_log_memory_id_created_at": lambda at: MemoryLogRepository(at.session).at(TEAM, MEMORY, NOW),
@@ -196,12 +207,12 @@ def test_every_index_is_asked_about() -> None:
 
 
 LISTS: dict[str, Call] = {
-    "of a team": lambda at: MemoryRepository(at.session).list_of_team(TEAM),
-    "by type": lambda at: MemoryRepository(at.session).list_by_type(TEAM, "semantic"),
-    "by tags": lambda at: MemoryRepository(at.session).find_by_tags(TEAM, ["all"]),
+    "of a team": page,
+    "by type": lambda at: page(at, memory_type="semantic", status="active"),
+    "by tags": lambda at: page(at, tags=["all"]),
     "important": lambda at: MemoryRepository(at.session).list_important(TEAM),
     "recent": lambda at: MemoryRepository(at.session).list_recent(TEAM),
-    "conversations": lambda at: ConversationRepository(at.session).list_of_team(TEAM),
+    "conversations": lambda at: ConversationRepository(at.session).page(ConversationFilter(team_id=TEAM)),
     "changes": lambda at: MemoryLogRepository(at.session).list_changes(
         TEAM, since=NOW - timedelta(hours=1), until=LATER
     ),

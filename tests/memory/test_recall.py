@@ -228,8 +228,10 @@ async def test_what_is_recalled_often_fades_slower(mind: Mind, sessions: Session
     used = await mind.keep("tea two")
     later = now + timedelta(days=60)
     fading = RetrievalWeights(semantic=0.0, recency=1.0, importance=0.0, confidence=0.0)
+    accesses = Accesses(sessions)
     for _ in range(3):
-        await Accesses(sessions).note([used.id], now=now)
+        accesses.note([used.id], now=now)
+    await accesses.settle()
     told = await mind.recall("tea", now=later, weights=fading)
     assert [result.memory.content for result in told.results] == ["tea two", "tea one"]
     assert (told.results[0].memory.access_count, told.results[0].memory.last_accessed_at) == (3, now)
@@ -245,7 +247,9 @@ async def test_a_recall_counts_nothing_by_itself(database: Connection, mind: Min
 async def test_counting_fails_nobody(database: Connection, mind: Mind, sessions: Sessions) -> None:
     memory = await mind.keep("tea")
     await database.execute("ALTER TABLE memory_accesses RENAME TO gone")
-    await Accesses(sessions).note([memory.id], now=datetime.now(UTC))
+    accesses = Accesses(sessions)
+    accesses.note([memory.id], now=datetime.now(UTC))
+    await accesses.settle()
 
 
 @pytest.mark.parametrize("embedding", [[1.0] * 3, [0.0] * DIMENSIONS])

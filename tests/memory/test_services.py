@@ -44,7 +44,8 @@ class Desk:
 
     async def revise(self, memory_id: UUID, *, version: int | None = None, **values: Any) -> MemoryRecord:
         async with self.open() as service:
-            return await service.revise(self.team.id, memory_id, MemoryChange(**values), version=version)
+            versions = None if version is None else {version}
+            return await service.revise(self.team.id, memory_id, MemoryChange(**values), versions=versions)
 
     async def supersede(self, old: UUID, new: UUID) -> MemoryRecord:
         async with self.open() as service:
@@ -114,11 +115,16 @@ async def test_what_is_remembered_is_told_back_whole(database: Connection, desk:
     assert await actions(database, kept.id) == ["created"]
 
 
+async def test_a_memory_of_somebody_says_of_whom(desk: Desk) -> None:
+    for memory_type, field in (("agent_private", "agent_id"), ("user_profile", "user_id")):
+        with pytest.raises(Unprocessable) as refusal:
+            await desk.remember(memory_type=memory_type)
+        assert refusal.value.field == field
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"memory_type": "agent_private"}, "a private memory needs an agent_id"),
-        ({"memory_type": "user_profile"}, "a user's profile needs a user_id"),
         ({"memory_type": "dream"}, "Invalid enum value 'dream' - at `$.memory_type`"),
         ({"content": ""}, "Expected `str` of length >= 1 - at `$.content`"),
         ({"importance": 11}, "Expected `int` <= 10 - at `$.importance`"),

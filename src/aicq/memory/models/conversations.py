@@ -39,20 +39,20 @@ class Conversation(Model):
         CheckConstraint("length(title) BETWEEN 1 AND 200", name="title"),
         CheckConstraint("jsonb_typeof(metadata) = 'object'", name="metadata"),
         Index(
-            "ix_conversations_agent_id",  # ConversationRepository.list_by_agent; the foreign key's SET NULL
+            "ix_conversations_agent_id",  # ConversationRepository.page by agent; the foreign key's SET NULL
             "team_id",
             "agent_id",
             "id",
             postgresql_where=text("agent_id IS NOT NULL"),
         ),
         Index(
-            "ix_conversations_user_id",  # ConversationRepository.list_by_user; the foreign key's SET NULL
+            "ix_conversations_user_id",  # ConversationRepository.page by user; the foreign key's SET NULL
             "user_id",
             "id",
             postgresql_where=text("user_id IS NOT NULL"),
         ),
         Index(
-            "ix_conversations_active",  # ConversationRepository.list_active
+            "ix_conversations_active",  # ConversationRepository.page of active ones
             "team_id",
             "id",
             postgresql_where=text("status = 'active'"),

@@ -57,7 +57,7 @@ class MemoryTag(Model):
             ondelete="CASCADE",
         ),
         CheckConstraint("length(tag) BETWEEN 1 AND 64 AND tag = lower(btrim(tag))", name="tag"),
-        Index("ix_memory_tags_tag", "team_id", "tag", "memory_id"),  # MemoryRepository.find_by_tags
+        Index("ix_memory_tags_tag", "team_id", "tag", "memory_id"),  # MemoryRepository.page by tags
     )
 
     memory_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -172,28 +172,28 @@ class Memory(Model):
             postgresql_with={"fastupdate": "off"},
         ),
         Index(
-            "ix_memories_memory_type",  # MemoryRepository.list_by_type
+            "ix_memories_memory_type",  # MemoryRepository.page by type
             "team_id",
             "memory_type",
             "id",
             postgresql_where=text("status = 'active'"),
         ),
         Index(
-            "ix_memories_status",  # MemoryRepository.list_by_status, measure
+            "ix_memories_status",  # MemoryRepository.page by status, measure
             "team_id",
             "status",
             "id",
             postgresql_where=text("status <> 'active'"),
         ),
         Index(
-            "ix_memories_agent_id",  # MemoryRepository.list_by_agent; the foreign key's SET NULL
+            "ix_memories_agent_id",  # MemoryRepository.page by agent; the foreign key's SET NULL
             "team_id",
             "agent_id",
             "id",
             postgresql_where=text("agent_id IS NOT NULL"),
         ),
         Index(
-            "ix_memories_user_profile",  # MemoryRepository.list_user_profile
+            "ix_memories_user_profile",  # MemoryRepository.page of what is known of a user
             "team_id",
             "user_id",
             "id",
@@ -212,14 +212,14 @@ class Memory(Model):
             postgresql_where=text("status = 'active'"),
         ),
         Index(
-            "ix_memories_subject",  # MemoryRepository.find_by_subject
+            "ix_memories_subject",  # MemoryRepository.page by subject
             "team_id",
             text("lower(subject)"),
             "id",
             postgresql_where=text("subject IS NOT NULL"),
         ),
         Index(
-            "ix_memories_tier",  # MemoryRepository.list_by_tier
+            "ix_memories_tier",  # MemoryRepository.page by tier
             "team_id",
             "tier",
             "id",
@@ -231,7 +231,7 @@ class Memory(Model):
             postgresql_where=text("expires_at IS NOT NULL AND status = 'active'"),
         ),
         Index(
-            "ix_memories_source_conversation_id",  # MemoryRepository.list_by_conversation; the key's SET NULL
+            "ix_memories_source_conversation_id",  # MemoryRepository.page by conversation; the key's SET NULL
             "team_id",
             "source_conversation_id",
             "id",

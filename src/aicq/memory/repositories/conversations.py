@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import delete, func, insert, select, tuple_, update
 
 from aicq.db.repository import Repository
@@ -17,8 +18,17 @@ FRESH = {"populate_existing": True}
 """As the rows are now, not as the session has seen them before a trigger changed them."""
 
 
+class ConversationFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of a team's conversations are wanted; None asks for nothing."""
+
+    team_id: UUID
+    agent_id: UUID | None = None
+    user_id: UUID | None = None
+    status: str | None = None
+
+
 class ConversationRepository(Repository[Conversation]):
-    """A team's conversations. Lists go by id, which is by age: each takes the last id of the page before."""
+    """A team's conversations."""
 
     model_type = Conversation
 
@@ -27,11 +37,11 @@ class ConversationRepository(Repository[Conversation]):
         statement = insert(Conversation).values(id=conversation_id, **values).returning(Conversation)
         return (await self.session.execute(statement)).scalar_one()
 
-    async def find(self, team_id: UUID, conversation_id: UUID) -> Conversation | None:
-        """A team's conversation."""
-        where = (Conversation.team_id == team_id, Conversation.id == conversation_id)
-        found = await self.session.execute(select(Conversation).where(*where), execution_options=FRESH)
-        return found.scalar_one_or_none()
+    async def find(self, team_id: UUID, conversation_id: UUID, *, locked: bool = False) -> Conversation | None:
+        """A team's conversation; locked against changes by others if it is to change."""
+        statement = select(Conversation).where(Conversation.team_id == team_id, Conversation.id == conversation_id)
+        statement = statement.with_for_update(key_share=True) if locked else statement
+        return (await self.session.execute(statement, execution_options=FRESH)).scalar_one_or_none()
 
     async def change(self, team_id: UUID, conversation_id: UUID, **values: Any) -> Conversation | None:
         """Changes columns of a conversation and returns it, or None if there is none."""
@@ -46,31 +56,16 @@ class ConversationRepository(Repository[Conversation]):
             await self.session.execute(delete(Conversation).where(*where).returning(Conversation.id))
         ).first() is not None
 
-    async def list_of_team(
-        self, team_id: UUID, *, after: UUID | None = None, limit: int = PAGE
+    async def page(
+        self, wanted: ConversationFilter, *, before: UUID | None = None, limit: int = PAGE
     ) -> Sequence[Conversation]:
-        """A team's conversations."""
-        return await self._page(Conversation.team_id == team_id, after=after, limit=limit)
-
-    async def list_active(
-        self, team_id: UUID, *, after: UUID | None = None, limit: int = PAGE
-    ) -> Sequence[Conversation]:
-        """A team's conversations that go on."""
-        where = (Conversation.team_id == team_id, Conversation.status == "active")
-        return await self._page(*where, after=after, limit=limit)
-
-    async def list_by_agent(
-        self, team_id: UUID, agent_id: UUID, *, after: UUID | None = None, limit: int = PAGE
-    ) -> Sequence[Conversation]:
-        """An agent's conversations."""
-        where = (Conversation.team_id == team_id, Conversation.agent_id == agent_id)
-        return await self._page(*where, after=after, limit=limit)
-
-    async def list_by_user(
-        self, user_id: UUID, *, after: UUID | None = None, limit: int = PAGE
-    ) -> Sequence[Conversation]:
-        """Conversations with an actor, of all teams."""
-        return await self._page(Conversation.user_id == user_id, after=after, limit=limit)
+        """A team's conversations, the newest first; only those older than `before`."""
+        given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
+        statement = select(Conversation).where(*(getattr(Conversation, name) == given[name] for name in given))
+        if before is not None:
+            statement = statement.where(Conversation.id < before)
+        statement = statement.order_by(Conversation.id.desc()).limit(limit)
+        return (await self.session.execute(statement, execution_options=FRESH)).scalars().all()
 
     async def prune(self, *, now: datetime, limit: int = PAGE) -> int:
         """Deletes some conversations that are past what their teams keep, and returns how many.
@@ -89,12 +84,6 @@ class ConversationRepository(Repository[Conversation]):
         )
         statement = delete(Conversation).where(Conversation.id.in_(past)).returning(Conversation.id)
         return len((await self.session.execute(statement)).all())
-
-    async def _page(self, *where: Any, after: UUID | None, limit: int) -> Sequence[Conversation]:
-        statement = select(Conversation).where(*where).order_by(Conversation.id).limit(limit)
-        if after is not None:
-            statement = statement.where(Conversation.id > after)
-        return (await self.session.execute(statement, execution_options=FRESH)).scalars().all()
 
 
 class ConversationMessageRepository(Repository[ConversationMessage]):
@@ -123,9 +112,9 @@ class ConversationMessageRepository(Repository[ConversationMessage]):
             statement = statement.where(tuple_(*key) > after)
         return (await self.session.execute(statement.order_by(*key).limit(limit))).scalars().all()
 
-    async def rate(self, team_id: UUID, message_id: UUID, *, rating: str | None, comment: str | None) -> bool:
+    async def rate(self, conversation_id: UUID, message_id: UUID, *, rating: str | None, comment: str | None) -> bool:
         """Keeps what somebody thinks of a message; False if there is no such message."""
-        where = (ConversationMessage.team_id == team_id, ConversationMessage.id == message_id)
+        where = (ConversationMessage.conversation_id == conversation_id, ConversationMessage.id == message_id)
         values = {"feedback_rating": rating, "feedback_comment": comment}
         statement = update(ConversationMessage).where(*where).values(values).returning(ConversationMessage.id)
         return (await self.session.execute(statement)).first() is not None

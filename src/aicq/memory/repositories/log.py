@@ -25,7 +25,8 @@ LEFT JOIN LATERAL (
 
 TEAM_AT = text("""
 SELECT snapshot FROM reconstruct_memories_at(:team_id, :moment)
-WHERE memory_id > :after ORDER BY memory_id LIMIT :limit
+WHERE memory_id > :after AND (snapshot ->> 'memory_type' <> 'agent_private' OR snapshot ->> 'agent_id' = :agent)
+ORDER BY memory_id LIMIT :limit
 """)
 
 # A change of the past is made by a transaction that had begun by then and has written something.
@@ -82,10 +83,17 @@ class MemoryLogRepository(PastSearch):
         return row.snapshot, row.deleted_at
 
     async def of_team_at(
-        self, team_id: UUID, moment: datetime, *, after: UUID | None = None, limit: int = PAGE
+        self,
+        team_id: UUID,
+        moment: datetime,
+        *,
+        reader: UUID | None = None,
+        after: UUID | None = None,
+        limit: int = PAGE,
     ) -> list[dict[str, Any]]:
-        """What a team's memories were at a moment, by id."""
-        asked = {"team_id": team_id, "moment": moment, "after": after or UUID(int=0), "limit": limit}
+        """What a team's memories were at a moment, by id; those that agents kept for themselves to these alone."""
+        asked = {"team_id": team_id, "moment": moment, "agent": str(reader or ""), "limit": limit}
+        asked["after"] = after or UUID(int=0)
         return list((await self.session.execute(TEAM_AT, asked)).scalars())
 
     async def is_stable(self, moment: datetime) -> bool:

@@ -1,11 +1,12 @@
 """Where memories are kept, with their tags, links and counts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, Text, Uuid, bindparam, delete, func, insert, or_, select, text, update
+import msgspec
+from sqlalchemy import ColumnElement, Table, Text, Uuid, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -25,8 +26,22 @@ SELECT set_config('aicq.changed_by', :changed_by, true), set_config('aicq.reason
 """)
 
 
+class MemoryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of a team's memories are wanted; None asks for nothing, and of tags all must be there."""
+
+    team_id: UUID
+    memory_type: str | None = None
+    status: str | None = None
+    tier: str | None = None
+    agent_id: UUID | None = None
+    user_id: UUID | None = None
+    source_conversation_id: UUID | None = None
+    subject: str | None = None
+    tags: Collection[str] = ()
+
+
 class MemoryRepository(MemorySearch):
-    """A team's memories. Lists go by id, which is by age: each takes the last id of the page before."""
+    """A team's memories."""
 
     async def explain(self, *, changed_by: str, reason: str = "", conversation_id: UUID | None = None) -> None:
         """Tells the history who makes the changes of this transaction, and why."""
@@ -59,11 +74,22 @@ class MemoryRepository(MemorySearch):
         return {memory.id: memory for memory in await self._all(wanted.with_for_update(key_share=True, of=MEMORIES))}
 
     async def lock_around(self, team_id: UUID, memory_id: UUID) -> bool:
-        """Locks a memory and all that point at it, because deleting it changes them; False if it is not there."""
+        """Locks a memory and all that point at it, because deleting it changes them; False if it is not there.
+
+        While somebody else is waited for, more may come to point at it. To lock these afterwards would be out of order,
+        so all is let go and locked anew.
+        """
         pointing = select(MemoryLink.from_id).where(MemoryLink.to_id == memory_id)
         where = or_(Memory.id == memory_id, Memory.superseded_by == memory_id, Memory.id.in_(pointing))
-        statement = select(Memory.id).where(Memory.team_id == team_id, where).order_by(Memory.id).with_for_update()
-        return memory_id in (await self.session.execute(statement)).scalars().all()
+        around = select(Memory.id).where(Memory.team_id == team_id, where)
+        while True:
+            async with self.session.begin_nested() as attempt:
+                locked = (await self.session.scalars(around.order_by(Memory.id).with_for_update())).all()
+                if memory_id not in locked:
+                    return False
+                if set(await self.session.scalars(around)) <= set(locked):
+                    return True
+                await attempt.rollback()
 
     async def change(self, memory_id: UUID, **values: Any) -> None:
         """Changes columns of a memory."""
@@ -88,70 +114,22 @@ class MemoryRepository(MemorySearch):
         counting = text("SELECT update_memory_access(:ids, :now)").bindparams(bindparam("ids", type_=ARRAY(Uuid())))
         await self.session.execute(counting, {"ids": list(memory_ids), "now": now})
 
-    async def list_of_team(self, team_id: UUID, *, after: UUID | None = None, limit: int = PAGE) -> Sequence[Memory]:
-        """All memories of a team, whatever their status."""
-        return await self._page(Memory.team_id == team_id, after=after, limit=limit)
-
-    async def list_by_type(
-        self, team_id: UUID, memory_type: str, *, after: UUID | None = None, limit: int = PAGE
+    async def page(
+        self, wanted: MemoryFilter, *, reader: UUID, now: datetime, before: UUID | None = None, limit: int = PAGE
     ) -> Sequence[Memory]:
-        """A team's active memories of a type."""
-        where = (Memory.team_id == team_id, Memory.memory_type == memory_type, Memory.status == "active")
-        return await self._page(*where, after=after, limit=limit)
+        """A team's memories, the newest first; those that agents keep for themselves are told to these alone.
 
-    async def list_by_status(
-        self, team_id: UUID, status: str, *, after: UUID | None = None, limit: int = PAGE
-    ) -> Sequence[Memory]:
-        """A team's memories that are not active: superseded, archived or disputed."""
-        where = (Memory.team_id == team_id, Memory.status == status, Memory.status != "active")
-        return await self._page(*where, after=after, limit=limit)
-
-    async def list_by_agent(
-        self, team_id: UUID, agent_id: UUID, *, after: UUID | None = None, limit: int = PAGE
-    ) -> Sequence[Memory]:
-        """What an agent keeps."""
-        return await self._page(Memory.team_id == team_id, Memory.agent_id == agent_id, after=after, limit=limit)
-
-    async def list_by_conversation(
-        self, team_id: UUID, conversation_id: UUID, *, after: UUID | None = None, limit: int = PAGE
-    ) -> Sequence[Memory]:
-        """What was drawn out of a conversation."""
-        where = (Memory.team_id == team_id, Memory.source_conversation_id == conversation_id)
-        return await self._page(*where, after=after, limit=limit)
-
-    async def list_by_tier(
-        self, team_id: UUID, tier: str, *, after: UUID | None = None, limit: int = PAGE
-    ) -> Sequence[Memory]:
-        """A team's memories that are not hot: warm or cold."""
-        where = (Memory.team_id == team_id, Memory.tier == tier, Memory.tier != "hot")
-        return await self._page(*where, after=after, limit=limit)
-
-    async def list_user_profile(
-        self, team_id: UUID, user_id: UUID, *, after: UUID | None = None, limit: int = PAGE
-    ) -> Sequence[Memory]:
-        """What a team knows of a user."""
-        where = (Memory.memory_type == "user_profile", Memory.status == "active")
-        return await self._page(Memory.team_id == team_id, Memory.user_id == user_id, *where, after=after, limit=limit)
-
-    async def find_by_subject(
-        self, team_id: UUID, subject: str, *, after: UUID | None = None, limit: int = PAGE
-    ) -> Sequence[Memory]:
-        """A team's memories about a subject, in any case and whatever their status."""
-        where = (Memory.team_id == team_id, func.lower(Memory.subject) == func.lower(subject))
-        return await self._page(*where, after=after, limit=limit)
-
-    async def find_by_tags(
-        self, team_id: UUID, tags: Iterable[str], *, after: UUID | None = None, limit: int = PAGE
-    ) -> Sequence[Memory]:
-        """A team's memories that bear all of these tags, whatever their status."""
-        wanted = set(tags)
-        bearing = (
-            select(MemoryTag.memory_id)
-            .where(MemoryTag.team_id == team_id, MemoryTag.tag.in_(wanted))
-            .group_by(MemoryTag.memory_id)
-            .having(func.count() == len(wanted))
-        )
-        return await self._page(Memory.team_id == team_id, Memory.id.in_(bearing), after=after, limit=limit)
+        Args:
+            wanted: Which.
+            reader: Who asks.
+            now: Those that have expired by then are not active.
+            before: The last memory of the page before.
+            limit: The most memories.
+        """
+        statement = select(Memory).where(Memory.team_id == wanted.team_id, is_told_to(reader), *narrowed(wanted, now))
+        if before is not None:
+            statement = statement.where(Memory.id < before)
+        return await self._all(statement.order_by(Memory.id.desc()).limit(limit))
 
     async def list_superseded_by(self, team_id: UUID, memory_id: UUID) -> Sequence[Memory]:
         """The memories that this one holds in place of."""
@@ -183,16 +161,31 @@ class MemoryRepository(MemorySearch):
         statement = update(MEMORIES).where(MEMORIES.c.id.in_(expired)).values(status="archived")
         return len((await self.session.execute(statement.returning(MEMORIES.c.id))).all())
 
-    async def _page(self, *where: Any, after: UUID | None, limit: int) -> Sequence[Memory]:
-        statement = select(Memory).where(*where).order_by(Memory.id).limit(limit)
-        if after is not None:
-            statement = statement.where(Memory.id > after)
-        return await self._all(statement)
-
     async def _all(self, statement: Any) -> Sequence[Memory]:
         # As the row is now, not as the session has seen it before a trigger changed it.
         found = await self.session.execute(statement, execution_options={"populate_existing": True})
         return cast("Sequence[Memory]", found.scalars().all())
+
+
+def is_told_to(reader: UUID) -> ColumnElement[bool]:
+    """Whether a member of the team may know of a memory: what an agent keeps for itself, nobody else does."""
+    return or_(Memory.memory_type != "agent_private", Memory.agent_id == reader)
+
+
+def narrowed(wanted: MemoryFilter, now: datetime) -> Iterator[ColumnElement[bool]]:
+    """What a filter asks for."""
+    for name in ("memory_type", "status", "tier", "agent_id", "user_id", "source_conversation_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            yield getattr(Memory, name) == value
+    if wanted.status == "active":
+        yield or_(Memory.expires_at.is_(None), Memory.expires_at > now)
+    if wanted.subject is not None:
+        yield func.lower(Memory.subject) == func.lower(wanted.subject)
+    if wanted.tags:
+        tags = set(wanted.tags)
+        bearing = select(MemoryTag.memory_id).where(MemoryTag.team_id == wanted.team_id, MemoryTag.tag.in_(tags))
+        yield Memory.id.in_(bearing.group_by(MemoryTag.memory_id).having(func.count() == len(tags)))
 
 
 class MemoryLinkRepository(Repository[MemoryLink]):

@@ -54,6 +54,16 @@ class MessageCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     model: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
 
+class NewTurns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Turns of a conversation, in the order in which they were said.
+
+    Args:
+        messages: The turns, 1 to 100.
+    """
+
+    messages: Annotated[list[MessageCreate], Meta(min_length=1, max_length=100)]
+
+
 class ConversationChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What is to change in a conversation; what is not given stays as it is.
 
@@ -123,3 +133,37 @@ class Feedback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     rating: FeedbackRating | None
     comment: Annotated[str, Meta(max_length=4096)] | None = None
+
+
+class ConversationPage(msgspec.Struct, frozen=True):
+    """A page of a team's conversations.
+
+    Args:
+        items: The conversations, the newest first.
+        next: The cursor of the next page; null on the last one.
+    """
+
+    items: list[ConversationRecord]
+    next: str | None
+
+
+class Turns(msgspec.Struct, frozen=True):
+    """Turns that were added to a conversation.
+
+    Args:
+        messages: The turns, in their order.
+    """
+
+    messages: list[MessageRecord]
+
+
+class TurnPage(msgspec.Struct, frozen=True):
+    """A page of a conversation's turns.
+
+    Args:
+        items: The turns, in the order in which they were said.
+        next: The cursor of the next page; null on the last one.
+    """
+
+    items: list[MessageRecord]
+    next: str | None

@@ -22,6 +22,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=50)]
 Embedding = Annotated[list[float], Meta(min_length=1, max_length=2000)]
+Reason = Annotated[str, Meta(max_length=1000)]
 Model = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
@@ -48,9 +49,6 @@ class MemoryCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         tier: How near at hand it is kept.
         metadata: Whatever else belongs to it.
         expires_at: From when on it is not recalled, with its time zone.
-
-    Raises:
-        ValueError: A private memory names no agent, or a user's profile no user.
     """
 
     team_id: UUID
@@ -73,12 +71,17 @@ class MemoryCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     metadata: dict[str, Any] = {}
     expires_at: Moment | None = None
 
-    def __post_init__(self) -> None:
-        """Checks what the type asks for."""
-        if self.memory_type == "agent_private" and self.agent_id is None:
-            raise ValueError("a private memory needs an agent_id")
-        if self.memory_type == "user_profile" and self.user_id is None:
-            raise ValueError("a user's profile needs a user_id")
+
+class NewMemory(MemoryCreate, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Something that an actor wants to be kept, and why.
+
+    Args:
+        supersedes: The memory in place of which it holds.
+        reason: Why it is kept, for its history, at most 1,000 characters.
+    """
+
+    supersedes: UUID | None = None
+    reason: Reason = ""
 
 
 class MemoryChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -111,6 +114,28 @@ class MemoryChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     status: Literal["active", "archived", "disputed"] | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
     expires_at: Moment | UnsetType | None = UNSET
+
+
+class MemoryRevision(MemoryChange, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What an actor wants to change in a memory, and why; what is not given stays as it is.
+
+    Args:
+        reason: Why it changes, for its history, at most 1,000 characters.
+    """
+
+    reason: Reason = ""
+
+
+class Succession(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What holds in place of a memory.
+
+    Args:
+        memory_id: The memory that holds instead.
+        reason: Why, for its history, at most 1,000 characters.
+    """
+
+    memory_id: UUID
+    reason: Reason = ""
 
 
 class MemoryRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,3 +285,71 @@ class PastMemory(msgspec.Struct, frozen=True, kw_only=True):
     memory: MemoryRecord | None
     deleted_at: datetime | None
     is_stable: bool
+
+
+class MemoryPage(msgspec.Struct, frozen=True):
+    """A page of a team's memories.
+
+    Args:
+        items: The memories, the newest first.
+        next: The cursor of the next page; null on the last one.
+    """
+
+    items: list[MemoryRecord]
+    next: str | None
+
+
+class PastPage(msgspec.Struct, frozen=True):
+    """A page of what a team's memories were at a moment.
+
+    Args:
+        items: The memories as they were, the oldest first.
+        is_stable: Whether the answer stays as it is; a change that is still being made could alter the latest past.
+        next: The cursor of the next page; null on the last one.
+    """
+
+    items: list[MemoryRecord]
+    is_stable: bool
+    next: str | None
+
+
+class MemoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that was done to a memory.
+
+    Args:
+        seq: The version that it led to.
+        action: What was done.
+        changed_by: Who did it: `agent`, `user` or `admin` with their id, or `system`.
+        reason: Why.
+        conversation_id: The conversation that it came of.
+        related_memory_ids: The memories that it began or ceased to point at.
+    """
+
+    memory_id: UUID
+    seq: int
+    action: str
+    old_content: str | None
+    new_content: str | None
+    old_importance: int | None
+    new_importance: int | None
+    old_tier: MemoryTier | None
+    new_tier: MemoryTier | None
+    old_status: MemoryStatus | None
+    new_status: MemoryStatus | None
+    changed_by: str | None
+    reason: str | None
+    conversation_id: UUID | None
+    related_memory_ids: list[UUID]
+    created_at: datetime
+
+
+class MemoryHistory(msgspec.Struct, frozen=True):
+    """A page of what was done to a memory.
+
+    Args:
+        items: What was done, the oldest first.
+        next: The cursor of the next page; null on the last one.
+    """
+
+    items: list[MemoryEntry]
+    next: str | None

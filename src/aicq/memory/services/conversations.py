@@ -1,20 +1,20 @@
 """Keeping conversations: begin, say, change, rate, delete."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.audit.recorder import record
 from aicq.clock import from_ms
-from aicq.errors import NotFound
+from aicq.errors import Conflict, NotFound
+from aicq.http.resources.fields import given
 from aicq.ids import new_row_id
 from aicq.memory.models import Conversation, ConversationMessage
-from aicq.memory.repositories import ConversationMessageRepository, ConversationRepository
+from aicq.memory.repositories import ConversationFilter, ConversationMessageRepository, ConversationRepository
 from aicq.memory.schemas.conversations import (
     ConversationChange,
     ConversationCreate,
@@ -26,6 +26,8 @@ from aicq.memory.schemas.conversations import (
 from aicq.origin import Origin
 
 PAGE = 100
+
+TICK = timedelta(microseconds=1)
 
 
 class ConversationService:
@@ -49,7 +51,7 @@ class ConversationService:
             wanted: What begins.
             now: Unix time in milliseconds.
         """
-        values = msgspec.structs.asdict(wanted)
+        values = given(wanted)
         made = await self._conversations.create(new_row_id(now), details=values.pop("metadata"), **values)
         new = {name: values[name] for name in Conversation.__audited__ if name in values}
         await record(self._session, self._origin, "conversations.create", resource=Conversation, key=made.id, new=new)
@@ -70,12 +72,16 @@ class ConversationService:
 
         Raises:
             NotFound: There is no such conversation.
+            Conflict: It is closed.
         """
-        await self.get(team_id, conversation_id)
-        # Turns of one moment stand in the order of their ids.
+        conversation = await self._find(team_id, conversation_id, locked=True)
+        if conversation.status == "closed":
+            raise Conflict("the conversation is closed")
+        # Later than all that was said, so that no page has passed the place. Turns of one moment go by their ids.
+        last = conversation.last_message_at or conversation.created_at
+        same = {"team_id": team_id, "conversation_id": conversation_id, "created_at": max(from_ms(now), last + TICK)}
         ids = sorted(new_row_id(now) for _ in turns)
-        same = {"team_id": team_id, "conversation_id": conversation_id, "created_at": from_ms(now)}
-        rows = [{"id": each, **same, **msgspec.structs.asdict(turn)} for each, turn in zip(ids, turns, strict=True)]
+        rows = [{"id": each, **same, **given(turn)} for each, turn in zip(ids, turns, strict=True)]
         return [_turn(row) for row in await self._messages.append(rows)]
 
     async def change(self, team_id: UUID, conversation_id: UUID, change: ConversationChange) -> ConversationRecord:
@@ -84,7 +90,7 @@ class ConversationService:
         Raises:
             NotFound: There is no such conversation.
         """
-        values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+        values = given(change)
         if not values:
             return await self.get(team_id, conversation_id)
         if "metadata" in values:
@@ -95,13 +101,13 @@ class ConversationService:
         await self._record("update", conversation_id, new=values)
         return _told(changed)
 
-    async def rate(self, team_id: UUID, message_id: UUID, feedback: Feedback) -> None:
+    async def rate(self, conversation_id: UUID, message_id: UUID, feedback: Feedback) -> None:
         """Keeps what somebody thinks of a turn.
 
         Raises:
             NotFound: There is no such turn.
         """
-        if not await self._messages.rate(team_id, message_id, rating=feedback.rating, comment=feedback.comment):
+        if not await self._messages.rate(conversation_id, message_id, **given(feedback)):
             raise NotFound("message not found")
 
     async def remove(self, team_id: UUID, conversation_id: UUID) -> None:
@@ -120,10 +126,13 @@ class ConversationService:
         Raises:
             NotFound: There is no such conversation.
         """
-        found = await self._conversations.find(team_id, conversation_id)
-        if found is None:
-            raise NotFound("conversation not found")
-        return _told(found)
+        return _told(await self._find(team_id, conversation_id))
+
+    async def page(
+        self, wanted: ConversationFilter, *, before: UUID | None = None, limit: int = PAGE
+    ) -> list[ConversationRecord]:
+        """A team's conversations, the newest first; only those older than `before`."""
+        return [_told(row) for row in await self._conversations.page(wanted, before=before, limit=limit)]
 
     async def turns(
         self,
@@ -146,6 +155,12 @@ class ConversationService:
         """
         await self.get(team_id, conversation_id)
         return [_turn(row) for row in await self._messages.list_of(conversation_id, after=after, limit=limit)]
+
+    async def _find(self, team_id: UUID, conversation_id: UUID, *, locked: bool = False) -> Conversation:
+        found = await self._conversations.find(team_id, conversation_id, locked=locked)
+        if found is None:
+            raise NotFound("conversation not found")
+        return found
 
     async def _record(self, verb: str, conversation_id: UUID, new: dict[str, Any] | None = None) -> None:
         action = f"conversations.{verb}"

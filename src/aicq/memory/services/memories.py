@@ -1,15 +1,15 @@
 """Keeping memories: remember, revise, supersede, forget, link. Each change is in the history and in the audit log."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.audit.recorder import record
 from aicq.errors import Changed, Conflict, NotFound, Unprocessable
+from aicq.http.resources.fields import given, is_storable
 from aicq.ids import new_row_id
 from aicq.memory.models import Memory, MemoryLink
 from aicq.memory.repositories import MemoryLinkRepository, MemoryRepository
@@ -57,11 +57,17 @@ class MemoryService:
             because: Why.
 
         Raises:
-            Unprocessable: The embedding is not one. Postgres refuses an agent or a conversation of another team.
+            Unprocessable: The embedding is not one, a private memory names no agent, or a user's profile no user.
+                Postgres refuses an agent or a conversation of another team.
         """
+        given_values = given(wanted)
+        values = {name: given_values[name] for name in MemoryCreate.__struct_fields__ if name != "tags"}
         check_embedding(wanted.embedding, self._dimensions)
+        if wanted.memory_type == "agent_private" and wanted.agent_id is None:
+            raise Unprocessable("a private memory needs an agent_id", field="agent_id")
+        if wanted.memory_type == "user_profile" and wanted.user_id is None:
+            raise Unprocessable("a user's profile needs a user_id", field="user_id")
         memory_id = new_row_id(now)
-        values = {name: value for name, value in msgspec.structs.asdict(wanted).items() if name != "tags"}
         await self._explain(because)
         await self._memories.create(memory_id, tags=clean_tags(wanted.tags), **values)
         kept = await self._read(wanted.team_id, memory_id)
@@ -76,7 +82,7 @@ class MemoryService:
         memory_id: UUID,
         change: MemoryChange,
         *,
-        version: int | None = None,
+        versions: Collection[int] | None = None,
         because: Because = NO_REASON,
     ) -> MemoryRecord:
         """Changes a memory.
@@ -85,7 +91,7 @@ class MemoryService:
             team_id: Its team.
             memory_id: The memory.
             change: What is to change.
-            version: The version that was read; None: whichever there is.
+            versions: It is to be one of these; None: whichever there is.
             because: Why.
 
         Raises:
@@ -94,11 +100,12 @@ class MemoryService:
             Conflict: It is superseded, and what is superseded has no other status.
             Unprocessable: The embedding is not one.
         """
-        values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+        given_values = given(change)
+        values = {name: value for name, value in given_values.items() if name in MemoryChange.__struct_fields__}
         check_embedding(values.get("embedding"), self._dimensions)
         tags = values.pop("tags", None)
         memory = (await self._lock(team_id, memory_id))[memory_id]
-        if version is not None and version != memory.version:
+        if versions is not None and memory.version not in versions:
             raise Changed
         if "status" in values and memory.superseded_by is not None:
             raise Conflict("it is superseded; what supersedes it can be forgotten", field="status")
@@ -218,15 +225,17 @@ def record_of(memory: Memory) -> MemoryRecord:
     return msgspec.convert(memory, MemoryRecord, from_attributes=True)
 
 
-def clean_tags(tags: Iterable[str]) -> list[str]:
+def clean_tags(tags: Iterable[str], *, field: str = "tags") -> list[str]:
     """Tags as they are kept: trimmed, in small letters, each once.
 
     Raises:
-        Unprocessable: One is nothing but space.
+        Unprocessable: One is nothing but space, or Postgres cannot read it.
     """
     cleaned = {tag.strip().lower() for tag in tags}
     if "" in cleaned:
-        raise Unprocessable("a tag must not be empty", field="tags")
+        raise Unprocessable("a tag must not be empty", field=field)
+    if not is_storable(list(cleaned)):
+        raise Unprocessable("a tag must not contain U+0000", field=field)
     return sorted(cleaned)
 
 

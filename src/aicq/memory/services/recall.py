@@ -1,5 +1,6 @@
 """Recalling memories: what a team knows now, or knew at a past moment."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,10 +11,14 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from aicq.memory.repositories import MemoryLogRepository, MemoryRepository
+from aicq.batches import Batcher
+from aicq.errors import NotFound, Unavailable
+from aicq.http.resources.fields import given
+from aicq.memory.repositories import MemoryFilter, MemoryLogRepository, MemoryRepository
 from aicq.memory.repositories.ranking import Question
 from aicq.memory.repositories.recall import Found, Scope
 from aicq.memory.schemas.memories import (
+    MemoryEntry,
     MemoryRecord,
     MemorySearchRequest,
     MemorySearchResult,
@@ -43,8 +48,9 @@ class Recall:
         """Finds what answers a question best, by meaning and by words.
 
         Raises:
-            Unprocessable: The embedding is not one.
+            Unprocessable: The embedding is not one, or Postgres cannot read a value.
         """
+        given(asked)
         check_embedding(asked.embedding, self._dimensions)
         question = Question(
             embedding=asked.embedding,
@@ -69,11 +75,49 @@ class Recall:
         return PastMemory(memory=memory, deleted_at=deleted_at, is_stable=is_stable)
 
     async def of_team_at(
-        self, team_id: UUID, moment: datetime, *, after: UUID | None = None, limit: int = 100
+        self,
+        team_id: UUID,
+        moment: datetime,
+        *,
+        reader: UUID | None = None,
+        after: UUID | None = None,
+        limit: int = 100,
+    ) -> tuple[list[MemoryRecord], bool]:
+        """What a team's memories were at a moment, whatever their status, by id, and whether that stays as it is.
+
+        Args:
+            team_id: The team.
+            moment: When.
+            reader: Who asks; only they are told what they kept for themselves.
+            after: The last memory of the page before.
+            limit: The most memories.
+        """
+        is_stable = await self._log.is_stable(moment)
+        snapshots = await self._log.of_team_at(team_id, moment, reader=reader, after=after, limit=limit)
+        return [past_record(snapshot) for snapshot in snapshots], is_stable
+
+    async def get(self, team_id: UUID, memory_id: UUID) -> MemoryRecord:
+        """A memory as it is, whatever its status.
+
+        Raises:
+            NotFound: There is no such memory.
+        """
+        memory = await self._memories.find(team_id, memory_id)
+        if memory is None:
+            raise NotFound("memory not found")
+        return record_of(memory)
+
+    async def page(
+        self, wanted: MemoryFilter, *, reader: UUID, now: datetime, before: UUID | None, limit: int
     ) -> list[MemoryRecord]:
-        """What a team's memories were at a moment, whatever their status, by id."""
-        snapshots = await self._log.of_team_at(team_id, moment, after=after, limit=limit)
-        return [past_record(snapshot) for snapshot in snapshots]
+        """A team's memories, the newest first; those that agents keep for themselves are told to these alone."""
+        found = await self._memories.page(wanted, reader=reader, now=now, before=before, limit=limit)
+        return [record_of(memory) for memory in found]
+
+    async def history(self, team_id: UUID, memory_id: UUID, *, after: int, limit: int) -> list[MemoryEntry]:
+        """What was done to a memory, the oldest first, beginning behind the version `after`."""
+        entries = await self._log.list_of(team_id, memory_id, after=after, limit=limit)
+        return [msgspec.convert(entry, MemoryEntry, from_attributes=True) for entry in entries]
 
     async def _recall_at(self, question: Question, scope: Scope) -> Recollection:
         # Asked first: what begins to change after that is later than the moment that was asked about.
@@ -83,25 +127,50 @@ class Recall:
         return Recollection(results=results, is_exact=True, suppressed=suppressed, is_stable=is_stable)
 
 
+class Recalled(msgspec.Struct, frozen=True):
+    """What was recalled, and when."""
+
+    memory_ids: Sequence[UUID]
+    at: datetime
+
+
 class Accesses:
-    """Counts recalls, after they were answered. What goes wrong here is nobody's error.
+    """Counts recalls, after they were answered; those of one moment together. What goes wrong here is nobody's error.
 
     Args:
-        sessions: A transaction of its own for each count.
+        sessions: Opens a transaction for each count.
     """
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
         self._sessions = sessions
+        self._count: Batcher[Recalled, None] = Batcher(self._count_all)
 
-    async def note(self, memory_ids: Sequence[UUID], *, now: datetime) -> None:
-        """Counts that memories were recalled, each once."""
+    def note(self, memory_ids: Sequence[UUID], *, now: datetime) -> None:
+        """Counts that memories were recalled, each once. Nothing waits for it."""
         if not memory_ids:
             return
         try:
+            self._count.send(Recalled(memory_ids, now))
+        except Unavailable:
+            log.warning("recalls not counted", count=len(memory_ids), error="too many wait")
+
+    async def settle(self) -> None:
+        """Waits until all that was noted is counted, or cannot be."""
+        await self._count.drain()
+
+    async def _count_all(self, batch: list[Recalled]) -> list[None]:
+        counts = Counter(memory_id for recalled in batch for memory_id in set(recalled.memory_ids))
+        now = max(recalled.at for recalled in batch)
+        try:
             async with self._sessions.begin() as session:
-                await MemoryRepository(session).note_access(memory_ids, now=now)
+                memories = MemoryRepository(session)
+                # A call counts a memory once. The first locks all of them in order, those that follow some of these.
+                while counts:
+                    await memories.note_access(list(counts), now=now)
+                    counts -= Counter(list(counts))
         except (SQLAlchemyError, OSError) as error:
-            log.warning("recalls not counted", error=type(error).__name__)
+            log.warning("recalls not counted", count=len(batch), error=type(error).__name__)
+        return [None] * len(batch)
 
 
 def scope_of(asked: MemorySearchRequest, *, now: datetime) -> Scope:

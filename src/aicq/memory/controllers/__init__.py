@@ -1,0 +1,1 @@
+"""The calls of memory, a file for each noun."""
