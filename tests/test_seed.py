@@ -1,15 +1,21 @@
 """`aicq seed`: a newcomer sees a living system, and whoever seeds again changes nothing."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.app import create_app
+from aicq.db.engine import create_engine
+from aicq.memory.schemas import MemorySearchRequest
+from aicq.memory.services.recall import Recall
 from aicq.seed.load import load
+from aicq.seed.people import TEAM
 from aicq.seed.rows import sample_id
 from aicq.settings import Settings
 from tests.agents import bodies, find, read
@@ -42,6 +48,11 @@ LIVING = {
     "guild_members": 7,
     "roles": 2,
     "member_roles": 2,
+    "conversations": 1,
+    "conversation_messages": 4,
+    "memories": 9,
+    "memory_tags": 12,
+    "memory_links": 2,
     "messages": 9,
     "rooms": 4,
 }
@@ -87,6 +98,24 @@ async def test_it_fills_an_empty_house(seeded: str, database: Connection) -> Non
     assert tuple(figures) == (0.5, 118_000)
 
 
+async def test_the_team_remembers_things_of_every_kind(seeded: str, database: Connection) -> None:
+    kinds = await database.fetch("SELECT DISTINCT memory_type::text, tier::text, status::text FROM memories")
+    kept, tiers, statuses = ({row[column] for row in kinds} for column in range(3))
+    assert len(kept) == 7
+    assert (tiers, statuses) == ({"hot", "warm", "cold"}, {"active", "superseded", "disputed"})
+    assert await database.fetchval("SELECT count(embedding) FROM memories") == 0
+    told = await database.fetch("SELECT DISTINCT changed_by, reason FROM memory_log")
+    assert [tuple(row) for row in told] == [("system", "sample data")]
+    assert await database.fetchval("SELECT total_output_tokens FROM conversations") == 34
+    engine = create_engine(seeded, name="test")
+    async with AsyncSession(engine) as session:
+        asked = MemorySearchRequest(team_id=TEAM, query="how long does a bulb last")
+        told_of = await Recall(session, dimensions=1536).recall(asked, now=datetime.now(UTC))
+    await engine.dispose()
+    assert told_of.results[0].memory.content.startswith("A bulb of the lamp lasts 900 hours")
+    assert told_of.suppressed == 2
+
+
 async def test_whoever_seeds_again_changes_nothing(seeded: str, database: Connection) -> None:
     before = await everything(database)
     assert await asyncio.to_thread(load, seeded) == []
@@ -112,6 +141,7 @@ async def test_the_audit_log_tells_of_it(seeded: str, database: Connection) -> N
         ("people", "system"),
         ("work", "system"),
         ("guild", "system"),
+        ("memories", "system"),
         ("messages", "system"),
     ]
 

@@ -13,9 +13,11 @@ from aicq.audit.recorder import record
 from aicq.db.engine import connect_pool, create_engine
 from aicq.errors import StartError
 from aicq.http.violations import violation
+from aicq.memory.repositories import MemoryRepository
 from aicq.messaging.log import MessageLog, Stored
 from aicq.origin import SYSTEM
 from aicq.seed.guild import GUILD
+from aicq.seed.memories import MEMORIES
 from aicq.seed.messages import MESSAGES
 from aicq.seed.people import PEOPLE
 from aicq.seed.rows import Part
@@ -24,7 +26,7 @@ from aicq.seed.work import WORK
 SEED_LOCK = 4_117_436_690
 """Any number that nothing else locks: who seeds at the same time waits, and finds it done."""
 
-PARTS: Sequence[Part] = (PEOPLE, WORK, GUILD)
+PARTS: Sequence[Part] = (PEOPLE, WORK, GUILD, MEMORIES)
 SAID = "messages"
 
 
@@ -65,6 +67,7 @@ async def _load(database_url: str) -> list[Loaded]:
 
 async def _load_parts(session: AsyncSession, database_url: str) -> list[Loaded]:
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SEED_LOCK})
+    await MemoryRepository(session).explain(changed_by="system", reason="sample data")
     known = set(await session.scalars(select(AuditLog.resource_id).where(AuditLog.action == "seed.load")))
     loaded = []
     for part in PARTS:
