@@ -52,6 +52,17 @@ def test_a_newcomer_registers_posts_reads_and_searches(shell: Shell) -> None:
     assert shell.told("search", "oldtimer", "--room", room) == "Nothing was found.\n"
 
 
+def test_a_message_is_edited_and_deleted(shell: Shell, ada: str) -> None:
+    room = make_room(shell, "hall")
+    message = shell.json("post", room, "Helo.")["id"]
+    assert shell.told("edit", room, message, "-", piped="Hello.\n") == f"{message} is edited.\n"
+    heading, text = shell.told("read", room).splitlines()
+    assert heading.endswith(f"ada (…{ada[-8:]})  {message}  edited")
+    assert text == "    Hello."
+    assert shell.told("delete", room, message) == f"{message} is deleted.\n"
+    assert shell.told("read", room) == "There are no messages.\n"
+
+
 def test_a_direct_message_goes_to_one_of_ones_own_by_name(shell: Shell, ada: str) -> None:
     shell.told("register", "bob")
     shell.told("dm", "ada", "For your eyes only.", "--as", "bob")

@@ -50,6 +50,34 @@ async def test_a_message_is_posted_read_found_and_deleted(ada: Client) -> None:
     assert (await ada.search("from")).results == []
 
 
+async def test_an_edited_message_is_proven_to_be_its_agents_still(ada: Client, bob: Client) -> None:
+    question = await bob.post(GLOBAL_ROOM_ID, "A question?")
+    posted = await ada.post(GLOBAL_ROOM_ID, "An anwser.", parent=question.id)
+    edited = await ada.edit(GLOBAL_ROOM_ID, posted.id.lower(), "An answer.")
+    assert edited.id == posted.id < edited.entry_id
+    page = await bob.read_page(GLOBAL_ROOM_ID, limit=1)
+    [message] = page.messages
+    assert (message.id, message.body, message.pid, message.edited_at) == (
+        posted.id,
+        "An answer.",
+        question.id,
+        edited.edited_at,
+    )
+    assert [finding.verdict for finding in await bob.verify(page)] == [Verdict.HOLDS]
+    with pytest.raises(errors.Forbidden):
+        await bob.edit(GLOBAL_ROOM_ID, posted.id, "Not mine.")
+    with pytest.raises(errors.NotFound):
+        await ada.edit(GLOBAL_ROOM_ID, "0" * 26, "Nothing.")
+
+
+async def test_an_edit_whose_answer_was_lost_is_made_once(ada: Client, line: Line) -> None:
+    posted = await ada.post(GLOBAL_ROOM_ID, "before")
+    line.after = [httpx.ReadError]
+    edited = await ada.edit(GLOBAL_ROOM_ID, posted.id, "after", sign=False)
+    assert (edited.id, edited.entry_id) == (posted.id, "")
+    assert (await ada.read_page(GLOBAL_ROOM_ID, limit=1)).messages[0].body == "after"
+
+
 async def test_what_a_client_posts_is_proven_to_be_its_agents(ada: Client, bob: Client) -> None:
     posted = await ada.post(GLOBAL_ROOM_ID, "né en 1985")
     await bob.post(GLOBAL_ROOM_ID, "an answer", parent=posted.id)

@@ -17,6 +17,7 @@ from tests.agents import register
 from tests.faults.house import House
 from tests.faults.readers import PATIENCE, Reader, Stream
 from tests.faults.writers import Crowd, client_of
+from tests.people import sign_up
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +77,49 @@ async def test_a_private_room_wants_its_key(house: House) -> None:
         async with Stream.opened(house.service.url, room, key=key) as stream:
             await agent.post("secret", room, key=key)
             assert (await stream.take(1))[0]["body"] == "secret"
+
+
+async def test_a_member_opens_a_private_room_by_signature_or_token(house: House) -> None:
+    async with client_of(house.service.url) as http:
+        owner, stranger = await register(http), await register(http)
+        ada = await sign_up(http, f"ada{owner.id[-12:]}")
+        room = await owner.create_room(is_private=True, key="a key of sixteen characters")
+        answer = await owner.send("PUT", f"/v1/rooms/{room}/members/{ada.id}", {"role": "viewer"})
+        assert answer.status_code == 204, answer.text
+        token = (await owner.send("POST", "/v1/auth/token")).json()["access_token"]
+        shown = [
+            owner.headers(),
+            {"Authorization": f"Bearer {token}"},
+            {"Authorization": f"Bearer {ada.access_token}"},
+        ]
+        for number, headers in enumerate(shown):
+            async with Stream.opened(house.service.url, room, **headers) as stream:
+                assert stream.answer.status_code == 200
+                await owner.post(f"secret {number}", room, key="a key of sixteen characters")
+                assert (await stream.take(1))[0]["body"] == f"secret {number}"
+        for status, headers in ((401, shown[0]), (403, stranger.headers()), (401, {"Authorization": "Bearer none"})):
+            async with Stream.opened(house.service.url, room, **headers) as stream:
+                assert stream.answer.status_code == status
+
+
+async def test_a_stream_ends_when_what_opened_it_does_not_hold_any_more(house: House) -> None:
+    async with client_of(house.service.url) as http:
+        owner = await register(http)
+        ada = await sign_up(http, f"ada{owner.id[-12:]}")
+        room = await owner.create_room(is_private=True, key="a key of sixteen characters")
+        await owner.send("PUT", f"/v1/rooms/{room}/members/{ada.id}", {"role": "member"})
+        token = {"Authorization": f"Bearer {ada.access_token}"}
+        async with (
+            Stream.opened(house.service.url, room, **token) as loggedout,
+            Stream.opened(house.service.url, room, **owner.headers()) as removed,
+        ):
+            assert (await ada.send("POST", "/v1/auth/logout")).status_code == 204
+            async with house.database() as database:
+                await database.execute("DELETE FROM room_members WHERE actor_id = $1::uuid", owner.id)
+            assert await removed.next() == {"kind": "end", "error": "you may not see this room any more"}
+            told = await loggedout.next()
+            assert told is not None
+            assert told["kind"] == "end"
 
 
 async def test_nobody_follows_a_room_that_is_not_there(house: House) -> None:

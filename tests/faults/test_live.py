@@ -26,7 +26,7 @@ class Socket:
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
-        self._kept: list[dict[str, Any]] = []
+        self.kept: list[dict[str, Any]] = []
 
     @classmethod
     @asynccontextmanager
@@ -57,15 +57,15 @@ class Socket:
 
     async def _until(self, is_it: Any) -> dict[str, Any]:
         frame: dict[str, Any]
-        for at, frame in enumerate(self._kept):
+        for at, frame in enumerate(self.kept):
             if is_it(frame):
-                return self._kept.pop(at)
+                return self.kept.pop(at)
         async with asyncio.timeout(PATIENCE):
             while True:
                 frame = json.loads(await self._connection.recv())
                 if is_it(frame):
                     return frame
-                self._kept.append(frame)
+                self.kept.append(frame)
 
 
 async def token_of(agent: Agent) -> str:
@@ -163,6 +163,67 @@ async def test_who_types_is_told_to_those_who_follow_the_room(house: House, http
         assert (await there.next("typing"))["actors"] == [ann.id]
         await here.say("typing", room=room, is_typing=False)
         assert (await there.next("typing")).get("actors") == []
+
+
+async def test_whoever_posts_types_no_more(house: House, http: httpx.AsyncClient) -> None:
+    ann = await register(http)
+    room = await ann.create_room(is_private=True, key=KEY)
+    async with Socket.opened(house, token=await token_of(ann)) as here, Socket.opened(house) as there:
+        await there.say("subscribe", room=room, key=KEY)
+        await here.say("subscribe", room=room)
+        await here.say("typing", room=room)
+        assert (await there.next("typing"))["actors"] == [ann.id]
+        # A member needs no key.
+        assert (await here.say("post", room=room, body="done"))["type"] == "posted"
+        assert (await there.next("typing")).get("actors") == []
+
+
+async def test_whoever_types_on_is_told_of_and_whoever_stops_without_a_word_is_not(house_on_postgres: House) -> None:
+    async with client_of(house_on_postgres.service.url) as http:
+        ann = await register(http)
+        room = await ann.create_room()
+        async with (
+            Socket.opened(house_on_postgres, token=await token_of(ann)) as here,
+            Socket.opened(house_on_postgres) as there,
+        ):
+            for socket in (here, there):
+                await socket.say("subscribe", room=room)
+            for _ in range(2):
+                await here.say("typing", room=room)
+                assert (await there.next("typing"))["actors"] == [ann.id]
+            assert (await there.next("typing")).get("actors") == []
+
+
+@pytest.mark.parametrize("how", ["over the socket", "by a call"])
+async def test_who_has_read_is_told_to_those_who_say_who_they_are(
+    house: House, http: httpx.AsyncClient, how: str
+) -> None:
+    ann, ben = await register(http), await register(http)
+    room = await ann.create_room()
+    first, second = [(await ann.post(text, room)).json()["id"] for text in ("first", "second")]
+    async with (
+        Socket.opened(house, token=await token_of(ann)) as here,
+        Socket.opened(house, token=await token_of(ben)) as there,
+        Socket.opened(house) as anybody,
+    ):
+        for socket in (here, anybody):
+            await socket.say("subscribe", room=room)
+        for message in (second, first):
+            if how == "by a call":
+                answer = await ben.send("POST", f"/v1/rooms/{room}/read", {"message_id": message})
+                assert answer.status_code == 200
+            else:
+                assert (await there.say("read", room=room, id=message))["type"] == "done"
+        # Reading never goes back, and what was told once is not told again.
+        assert (await here.next("read"))["marks"] == [{"actor": ben.id, "id": second}]
+        assert (await there.say("read", room=room, id=second.replace(second[-4:], "0000")))["status"] == 404
+        assert (await anybody.say("read", room=room, id=second))["status"] == 401
+        await ann.post("the last", room)
+        for socket in (here, anybody):
+            await socket.entries(1)
+            assert not [frame for frame in socket.kept if frame["type"] == "read"]
+    readers = (await ann.send("GET", f"/v1/rooms/{room}/messages/{second}/readers")).json()["items"]
+    assert [reader["actor_id"] for reader in readers] == [ben.id]
 
 
 async def test_who_has_a_socket_open_is_present(house: House, http: httpx.AsyncClient) -> None:

@@ -76,7 +76,7 @@ async def test_who_is_online_is_paged_and_only_those_who_are_active_are(
     await database.execute("UPDATE agents SET status = 'paused' WHERE id = $1::uuid", agents[1].id)
     first = await online(agents[0], limit=2)
     second = await online(agents[0], limit=2, cursor=first["next"])
-    ids = [agent["id"] for page in (first, second) for agent in page["agents"]]  # type: ignore[attr-defined] # lists
+    ids = [agent["id"] for page in (first, second) for agent in page["items"]]  # type: ignore[attr-defined] # lists
     assert ids == sorted(agent.id for agent in agents if agent is not agents[1])
     assert second["next"] is None
     assert (await agents[0].send("GET", f"/v1/agents/{agents[1].id}")).json()["online"] is False

@@ -15,7 +15,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 
 @click.group()
 def agent() -> None:
-    """Talk as an agent: register, post, read, search, send direct messages.
+    """Talk as an agent: register, post, edit, read, search, send direct messages.
 
     AICQ_URL says where AICQ is, AICQ_CONFIG in which file agents' keys are kept. A ROOM is `global`, a room's id, or
     the name of the only public room that is called so. An AGENT is an agent's id, or the name of one of your own.
@@ -124,7 +124,8 @@ async def read(  # noqa: PLR0917 - click fills them by name
 async def watch(talk: "Talk", room: str, after: str, room_key: str) -> None:
     """Watch a ROOM: every message as it comes, edits and deletes too, until Ctrl-C.
 
-    Without --after it begins now. A connection that is lost is opened again where it was, and nothing is missed.
+    Without --after it begins now. A connection that is lost is opened again where it was, and nothing is missed. With
+    --as, a private room that this agent is a member of needs no key.
     """
     await talk.watch(room, after, room_key)
 
@@ -138,6 +139,17 @@ async def watch(talk: "Talk", room: str, after: str, room_key: str) -> None:
 async def search(talk: "Talk", words: tuple[str, ...], room: str, limit: int, room_key: str) -> None:
     """Find messages that hold all the WORDS. They are of the last 24 hours, the newest last."""
     await talk.search(" ".join(words), room, room_key, limit=limit)
+
+
+@agent.command()
+@click.argument("room")
+@click.argument("message")
+@click.argument("text")
+@room_key
+@talking
+async def edit(talk: "Talk", room: str, message: str, text: str, room_key: str) -> None:
+    """Change a MESSAGE of yours in a ROOM to TEXT. If TEXT is -, it becomes what is piped in."""
+    await talk.edit(room, message, text, room_key)
 
 
 @agent.command()

@@ -143,7 +143,7 @@ class Talk:
     async def watch(self, room: str, after: str, room_key: str) -> None:
         """Tells what is said in a room as it is said, until it is stopped; a restart of AICQ is waited for."""
         authors: dict[str, Profile] = {}
-        async with Client(self._url, patience=RESTART) as aicq:
+        async with self._client(self._identity() if self._name else None, patience=RESTART) as aicq:
             room_id = await find_room(aicq, room)
             async for entry in aicq.follow(room_id, after=after, room_key=key_of(room_key)):
                 if self._as_json:
@@ -174,6 +174,12 @@ class Talk:
         if not found.complete:
             say("The search index is being filled; there may be more.")
 
+    async def edit(self, room: str, message: str, text: str, room_key: str) -> None:
+        """Changes a message."""
+        async with self._client(self._identity()) as aicq:
+            edited = await aicq.edit(await find_room(aicq, room), message, text_of(text), room_key=key_of(room_key))
+        self._tell(edited, f"{shown(edited.id)} is edited.")
+
     async def delete(self, room: str, message: str) -> None:
         """Deletes a message."""
         async with self._client(self._identity()) as aicq:
@@ -202,11 +208,11 @@ class Talk:
         if not found:
             say("There are no direct messages.")
 
-    def _client(self, identity: Identity | None = None) -> Client:
-        """Says at once when AICQ is away: a person waits, and can ask again."""
+    def _client(self, identity: Identity | None = None, *, patience: float = 0) -> Client:
+        """Says at once when AICQ is away, unless told otherwise: a person waits, and can ask again."""
         if identity is None:
-            return Client(self._url, patience=0)
-        return Client(self._url, identity.key, agent_id=identity.id or None, patience=0)
+            return Client(self._url, patience=patience)
+        return Client(self._url, identity.key, agent_id=identity.id or None, patience=patience)
 
     def _identity(self) -> Identity:
         return self._identities.find(plain_url(self._url), self._name)

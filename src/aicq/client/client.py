@@ -1,7 +1,7 @@
 """What an agent can do: register, talk in rooms, search, send and read direct messages."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import MappingProxyType
 from typing import Self
 from uuid import UUID
@@ -24,7 +24,9 @@ from aicq.messaging.schemas.live import Gap, LiveEntry
 from aicq.messaging.schemas.protocol import (
     Channels,
     CreatedRoom,
+    Edited,
     Inbox,
+    MessageEdit,
     NewDirectMessage,
     NewMessage,
     NewRoom,
@@ -209,6 +211,37 @@ class Client:
             return read_answer(answer, Posted)
         return await self._find_own(room, body, parent, since=since, room_key=room_key)
 
+    async def edit(self, room_id: Id, message_id: str, body: str, *, room_key: str = "", sign: bool = True) -> Edited:
+        """Changes the text of a message of one's own; when this returns, the change is durable.
+
+        Args:
+            room_id: The room.
+            message_id: The message.
+            body: The text from now on, at most 4096 bytes.
+            room_key: The key of a private room; members need none.
+            sign: Add the author's own signature of the new text; that of the old one does not stay.
+
+        Returns:
+            When it was edited, and the id of the edit. The latter is empty if the change was made, but the answer that
+            told it was lost.
+
+        Raises:
+            InvalidId: One of the ids is none.
+            NotFound: There is no such room or message.
+            Forbidden: Somebody else wrote it, or the agent may not write there.
+            Unprocessable: The text is too long.
+        """
+        room, message = room_of(room_id), ulid_of(message_id)
+        check_text(body)
+        sig = ""
+        if sign:
+            # The signature covers which message this one answers.
+            parent = await self._parent_of(room, message, room_key=room_key)
+            sig = self.key.sign_message(room, parent, body)
+        content = MessageEdit(body, sig)
+        answer = await self._deliver("PATCH", f"/v1/rooms/{room}/messages/{message}", content, room_key=room_key)
+        return Edited(message, 0, "") if answer is None else read_answer(answer, Edited)
+
     async def delete(self, room_id: Id, message_id: str) -> None:
         """Deletes a message of one's own: nobody reads or finds it any more.
 
@@ -234,7 +267,7 @@ class Client:
             limit: How many messages, at most 200.
             before: Only older ones than this ULID, or than this Unix time in milliseconds.
             after: The oldest that follow this ULID.
-            room_key: The key of a private room.
+            room_key: The key of a private room; members who have signed need none.
 
         Raises:
             InvalidId: The room's id or the cursor is none.
@@ -244,7 +277,7 @@ class Client:
         answer = await self._courier.ask(
             "GET",
             f"/room/{room_of(room_id)}",
-            headers=lambda: key_header(room_key),
+            headers=self._reader(room_key),
             limit=limit,
             before=before,
             after=after,
@@ -304,14 +337,14 @@ class Client:
         Args:
             room_id: The room.
             after: The ULID to go on from; empty: only what comes from now on.
-            room_key: The key of a private room.
+            room_key: The key of a private room; members who have signed need none.
 
         Raises:
             NotFound: There is no such room.
-            Forbidden: It is private and the key is missing or wrong, or is so from now on.
+            Forbidden: It is private, the key is missing or wrong, and the agent is no member; or it is so from now on.
         """
         path = f"/room/{room_of(room_id)}/events"
-        return self._courier.follow(path, headers=key_header(room_key), after=ulid_of(after) if after else "")
+        return self._courier.follow(path, headers=self._reader(room_key), after=ulid_of(after) if after else "")
 
     async def search(
         self, words: str, *, limit: int = 20, room_id: Id | None = None, after: int = 0, room_key: str = ""
@@ -393,6 +426,23 @@ class Client:
         body = b"" if content is None else msgspec.json.encode(content)
         headers = {**self.key.sign_request(self.agent_id, body), **key_header(room_key)}
         return await self._courier.deliver(method, path, body=body, headers=headers)
+
+    def _reader(self, room_key: str) -> Callable[[], Headers]:
+        """Makes the headers of one who reads: the room's key, or a signature that shows a member."""
+        shown = key_header(room_key)
+
+        def headers() -> Headers:
+            if shown or self._key is None or self._agent_id is None:
+                return shown
+            return self._key.sign_request(self._agent_id)
+
+        return headers
+
+    async def _parent_of(self, room_id: UUID, message_id: str, *, room_key: str) -> str:
+        """The ULID of the message that a message answers; empty if it answers none, or is not there."""
+        before = to_ulid(UUID(int=max(from_ulid(message_id).int - 1, 0)))
+        page = await self.read_page(room_id, limit=1, after=before, room_key=room_key)
+        return next((message.pid for message in page.messages if message.id == message_id), "")
 
     async def _next_page(self, room_id: Id, **where: str) -> RoomPage:
         while True:

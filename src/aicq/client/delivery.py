@@ -107,9 +107,9 @@ class Courier:
                 await asyncio.sleep(wait)
         raise AssertionError  # pauses have no end
 
-    def follow(self, path: str, *, headers: Headers, after: str) -> AsyncIterator[LiveEntry | Gap]:
+    def follow(self, path: str, *, headers: Callable[[], Headers], after: str) -> AsyncIterator[LiveEntry | Gap]:
         """Follows a stream of events through lost connections, from a place on."""
-        return follow(self._http, path, dict(headers), after=after, patience=self._patience)
+        return follow(self._http, path, headers, after=after, patience=self._patience)
 
     async def deliver(self, method: str, path: str, *, body: bytes, headers: Headers) -> httpx.Response | None:
         """Sends a signed request that is to be done once, and finds out what became of it.

@@ -1,7 +1,7 @@
 """Following a room: its entries as they come, from wherever one was, through lost connections and restarts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import httpx
 import msgspec
@@ -21,14 +21,14 @@ LOST = (httpx.TransportError, NoAnswer, Unreachable, Unavailable, RateLimited)
 
 
 async def follow(
-    http: httpx.AsyncClient, path: str, headers: dict[str, str], *, after: str, patience: float
+    http: httpx.AsyncClient, path: str, headers: Callable[[], Mapping[str, str]], *, after: str, patience: float
 ) -> AsyncIterator[LiveEntry | Gap]:
     """The entries of a room as they come, each once and in order; ends only by an error.
 
     Args:
         http: How to get there.
         path: The room's stream.
-        headers: Sent each time.
+        headers: Makes the headers, anew for each time.
         after: The ULID to go on from; empty: from now.
         patience: Seconds for which a lost connection is tried again.
 
@@ -39,7 +39,7 @@ async def follow(
     loop = asyncio.get_running_loop()
     heard, pause, place = loop.time(), FIRST_PAUSE, after
     while True:
-        wanted = headers | ({"Last-Event-ID": place} if place else {})
+        wanted = {**headers()} | ({"Last-Event-ID": place} if place else {})
         try:
             async with http.stream("GET", path, headers=wanted, timeout=SILENCE) as answer:
                 if answer.status_code != httpx.codes.OK:

@@ -8,6 +8,7 @@
     ratelimit:{category}:{subject}     ZSET    score: milliseconds, member: {total so far, 16 digits}:{cost}
     ratelimit:block:{address}          STRING  {until}:{reason}
     typing:{room_id}                   ZSET    score: expires, member: an actor's id
+    reading:{room_id}                  ZSET    score: expires, member: an actor's id and a message's
     presence:{actor_id}                ZSET    score: expires, member: where the actor was seen
     online:agents                      ZSET    score: expires, member: an agent's id
     socket:{actor_id}                  ZSET    score: expires, member: an open socket's id

@@ -8,6 +8,9 @@ from aicq.hot.base import HotStore, Member
 TYPING = 5_000
 """How long somebody counts as typing after they said so, in milliseconds."""
 
+READING = 10_000
+"""How long it is told that somebody has read a room; the receipt itself is a row."""
+
 PRESENT = 300_000
 """How long somebody counts as present after they were seen."""
 
@@ -45,6 +48,16 @@ class Presence:
         """Who types in a room."""
         [names] = await self._members.names([f"typing:{room_id}"], now=now)
         return [UUID(name) for name in names]
+
+    async def read_up_to(self, room_id: UUID, actor_id: UUID, place: str, *, now: int) -> None:
+        """Somebody has read a room up to a place; kept for as long as it takes to tell those who follow the room."""
+        await self._members.add([Member(f"reading:{room_id}", f"{actor_id} {place}", now + READING)], now=now)
+
+    async def in_room(self, room_id: UUID, *, now: int) -> tuple[list[UUID], list[tuple[UUID, str]]]:
+        """Who types in a room, and who has read it just now, each with the place up to which."""
+        typing, reading = await self._members.names([f"typing:{room_id}", f"reading:{room_id}"], now=now)
+        parted = (name.partition(" ") for name in reading)
+        return [UUID(name) for name in typing], [(UUID(actor_id), place) for actor_id, _, place in parted]
 
     async def see(self, actor_ids: Iterable[UUID], *, at: str, now: int) -> None:
         """Actors were seen at a place of theirs, such as a socket."""

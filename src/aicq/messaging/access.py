@@ -2,12 +2,10 @@
 
 from uuid import UUID
 
-from aicq.auth.principal import Principal
-from aicq.errors import Forbidden, NotFound
+from aicq.errors import Forbidden
 from aicq.messaging.events import RoomState
 from aicq.messaging.feeds import Access
-from aicq.messaging.permissions import Permission
-from aicq.messaging.services.rooms import Attempts, Rooms
+from aicq.messaging.services.rooms import Attempts, Reader, Rooms
 
 
 class Anybody:
@@ -55,21 +53,17 @@ class Viewer:
             raise Forbidden("you may not see this room any more")
 
 
-async def access_to(
-    rooms: Rooms, room_id: UUID, *, key: str, actor: Principal | None, attempts: Attempts
-) -> tuple[Access, int]:
+async def access_to(rooms: Rooms, room_id: UUID, *, key: str, reader: Reader, attempts: Attempts) -> tuple[Access, int]:
     """What lets somebody follow a room, and a position that the room has reached.
 
     Raises:
         NotFound: There is no such room for them.
-        Forbidden: It is private, and the key is missing or wrong.
+        Forbidden: It is private, the key is missing or wrong, and they are no member.
     """
-    seen = await rooms.find_for(room_id, actor.id) if actor is not None else None
-    if actor is not None and seen is not None and seen.permissions & Permission.VIEW:
-        return Viewer(actor.id), seen.last_seq
-    room = await rooms.find(room_id)
-    if room is None:
-        raise NotFound("room not found")
-    if not room.is_private:
-        return Anybody(), room.last_seq
-    return KeyHolder(await rooms.prove(room_id, key, room.key_hash, attempts)), room.last_seq
+    found = await rooms.find(room_id)
+    room, actor_id = await rooms.admit(room_id, found, key=key, attempts=attempts, reader=reader)
+    if actor_id is not None:
+        return Viewer(actor_id), room.last_seq
+    if room.key_hash is not None and room.is_private:
+        return KeyHolder(room.key_hash), room.last_seq
+    return Anybody(), room.last_seq

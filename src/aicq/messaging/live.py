@@ -7,7 +7,7 @@ They may be lost: the ends of all followed rooms are looked at every few seconds
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
@@ -16,7 +16,9 @@ import structlog
 from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable, NotFound, Unavailable
 from aicq.hot.base import Bus, Listener
+from aicq.hot.presence import Presence
 from aicq.ids import from_ulid, milliseconds
+from aicq.messaging.company import OF_COMPANY, Company
 from aicq.messaging.events import Event, Events, RoomState
 from aicq.messaging.feeds import CHUNK, Access, Ended, Feed
 from aicq.messaging.metrics import DELAY, FOLLOWERS, LISTENING
@@ -29,9 +31,6 @@ POLL = 5.0
 
 POLL_ALONE = 0.5
 """The same while nothing can be heard."""
-
-TYPING = "typing:"
-"""What topics of typing begin with; a room's own topic is its id."""
 
 IDLE_POLLS = 6
 """Looks for which a feed that nobody follows is kept; whoever lost their connection will be back."""
@@ -98,13 +97,14 @@ class Live:
     Args:
         events: Reads the log.
         bus: Tells which rooms moved.
+        presence: Knows who types and who has read.
     """
 
-    def __init__(self, events: Events, bus: Bus) -> None:
+    def __init__(self, events: Events, bus: Bus, presence: Presence) -> None:
         self._events = events
         self._bus = bus
+        self.company = Company(presence, bus, hear=self._hear, begin=self._begin)
         self._feeds: dict[UUID, Feed] = {}
-        self._typing: dict[str, dict[Callable[[], Coroutine[None, None, None]], None]] = {}
         self._topics: set[str] = set()
         self._listener: Listener | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,24 +169,6 @@ class Live:
                 if not feed.actors[access.actor_id]:
                     del feed.actors[access.actor_id]
 
-    async def tell_typing(self, room_id: UUID) -> None:
-        """Tells all who follow a room, in every process, that somebody began or stopped typing there."""
-        with suppress(HotStoreUnavailable):
-            await self._bus.publish([f"{TYPING}{room_id}"])
-
-    @asynccontextmanager
-    async def typing(self, room_id: UUID, tell: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
-        """Has `tell` called while the context is open, whenever somebody began or stopped typing in a room."""
-        topic = f"{TYPING}{room_id}"
-        self._typing.setdefault(topic, {})[tell] = None
-        await self._hear(topic)
-        try:
-            yield
-        finally:
-            del self._typing[topic][tell]
-            if not self._typing[topic]:
-                del self._typing[topic]
-
     async def read(self, feed: Feed, position: int, *, limit: int = CHUNK) -> tuple[RoomState | None, list[Event]]:
         """Reads the log above a position for one follower.
 
@@ -244,9 +226,8 @@ class Live:
     def _wake(self, topic: str | None) -> None:
         if topic is None:
             self._move_all()
-        elif topic.startswith(TYPING):
-            for tell in self._typing.get(topic, ()):
-                self._begin(tell())
+        elif topic.startswith(OF_COMPANY):
+            self._begin(self.company.tell(topic))
         elif (feed := self._feeds.get(UUID(topic))) is not None:
             self._move(feed)
 
@@ -319,7 +300,7 @@ class Live:
             feed.idle = 0 if feed.followers else feed.idle + 1
             if feed.idle > IDLE_POLLS:
                 del self._feeds[room_id]
-        unused = self._topics - self._typing.keys() - {str(room_id) for room_id in self._feeds}
+        unused = self._topics - self.company.topics - {str(room_id) for room_id in self._feeds}
         self._topics -= unused
         if unused and self._listener is not None:
             await self._listener.discard(unused)

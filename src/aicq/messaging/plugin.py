@@ -11,16 +11,17 @@ from litestar.plugins import InitPlugin
 from aicq.auth.requests import Directory
 from aicq.db.plugin import Database
 from aicq.hot.plugin import HotStorePlugin
+from aicq.hot.presence import Presence
 from aicq.housekeeping import HOUR, Chore
 from aicq.http.system import Check
 from aicq.messaging.admin import resources
 from aicq.messaging.controllers.admin import AdminMessageController
 from aicq.messaging.controllers.guilds import GuildController
+from aicq.messaging.controllers.live import LiveController
 from aicq.messaging.controllers.messages import MessageController
 from aicq.messaging.controllers.protocol import DirectMessageController, RoomController, SearchController
 from aicq.messaging.controllers.roles import RoleController
 from aicq.messaging.controllers.rooms import OwnRoomController
-from aicq.messaging.controllers.sockets import LiveController
 from aicq.messaging.controllers.streams import StreamController
 from aicq.messaging.events import Events
 from aicq.messaging.history import History
@@ -120,7 +121,7 @@ class MessagingPlugin(InitPlugin):
         self._search = Search(hot, keeper, rooms)
         self._logbook = LogBook(pool)
         self._moderation = Moderation(self._database, log)
-        self._live = Live(Events(pool), hot.bus)
+        self._live = Live(Events(pool), hot.bus, Presence(hot))
         keeper.follow(history)
         async with keeper.running(), self._live.running(app.state.drain):
             try:

@@ -88,11 +88,11 @@ class AgentsOnline(msgspec.Struct):
     """A page of the agents that are online, by their ids.
 
     Args:
-        agents: They.
-        next: The next page's `cursor`; null if this is the last.
+        items: They.
+        next: The cursor of the next page; null on the last one.
     """
 
-    agents: list[AgentShown]
+    items: list[AgentShown]
     next: str | None
 
 

@@ -40,13 +40,11 @@ from aicq.messaging.controllers.protocol import (
 from aicq.messaging.controllers.readers import Known
 from aicq.messaging.models import MessageAttachment
 from aicq.messaging.repositories.messages import NewAttachment
-from aicq.messaging.schemas.protocol import NewMessage, Posted, RoomPage
+from aicq.messaging.schemas.protocol import Edited, MessageEdit, NewMessage, Posted, RoomPage
 from aicq.messaging.schemas.rooms import (
     AttachmentCreate,
     Attachments,
     AttachmentShown,
-    Edited,
-    MessageEdit,
     Readers,
     ReaderShown,
 )

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from aicq.auth.gate import authenticated
 from aicq.auth.principal import Principal
 from aicq.clock import now_ms, to_seconds
+from aicq.db.plugin import Database
 from aicq.errors import InvalidId, InvalidRequest, NotFound, Unprocessable
 from aicq.http import contract
 from aicq.http.admission import attempts_of, origin_of
@@ -30,6 +31,7 @@ from aicq.identity.services.directory import enter
 from aicq.ids import from_ulid, parse_uuid, to_ulid
 from aicq.messaging.controllers.protocol import BAD_ROOM_ID, RoomId, room_key
 from aicq.messaging.keys import RoomKeys
+from aicq.messaging.live import Live
 from aicq.messaging.repositories.members import RoomMemberRepository
 from aicq.messaging.repositories.room_views import FIRST, KINDS, RoomView, RoomViewRepository
 from aicq.messaging.schemas.rooms import (
@@ -215,18 +217,24 @@ class OwnRoomController(Controller):
         request: ActorRequest,
         room_id: RoomId,
         data: JSONBody[ReadMark],
-        db_session: NamedDependency[AsyncSession],
+        database: NamedDependency[Database],
         rooms: NamedDependency[RoomKeeper],
+        live: NamedDependency[Live],
     ) -> ReadState:
         """Notes that the caller has read a room up to a message. Reading goes on, never back.
+
+        Those who follow the room over `/v1/live` are told.
 
         A private room wants its key in `X-AICQ-Room-Key` of who is no member.
         """
         wanted = parse_uuid(room_id, BAD_ROOM_ID)
         message_id = from_ulid(data.message_id)
         proof = await rooms.proof(wanted, room_key(request), attempts_of(request))
-        view = await ReceiptService(db_session).mark_as_read(request.user, wanted, message_id, proof=proof)
-        return ReadState(to_ulid(view.last_read) if view.last_read else None, view.unread)
+        async with database.transaction() as session:
+            view = await ReceiptService(session).mark_as_read(request.user, wanted, message_id, proof=proof)
+        last_read = to_ulid(view.last_read) if view.last_read else None
+        await live.company.read(wanted, request.user.id, last_read or data.message_id, now=now_ms())
+        return ReadState(last_read, view.unread)
 
     @get(
         "/{room_id:str}/members",

@@ -2,34 +2,36 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import structlog
-from litestar import Controller, WebSocket, get, websocket
-from litestar.di import NamedDependency
+from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
 from aicq.auth.gate import ROUTINE
 from aicq.auth.principal import Principal
 from aicq.auth.tokens import Bearers
 from aicq.clock import now_ms
+from aicq.db.plugin import Database
 from aicq.errors import AICQError, HotStoreUnavailable, InvalidRequest, NotAuthenticated, NotFound
 from aicq.hot.presence import Presence as WhoIsThere
 from aicq.http.admission import Attempts, admission_of
-from aicq.http.streams import Streams
-from aicq.ids import parse_uuid
+from aicq.http.metrics import POSTED
+from aicq.ids import from_ulid, parse_uuid, to_ulid
 from aicq.messaging.access import access_to
+from aicq.messaging.company import Mark
 from aicq.messaging.controllers.protocol import BAD_ROOM_ID
+from aicq.messaging.controllers.readers import Known
 from aicq.messaging.events import Event
 from aicq.messaging.feeds import Ended, position_after
 from aicq.messaging.live import Follower, Live
 from aicq.messaging.schemas import live as frames
 from aicq.messaging.services.messages import MessageService
+from aicq.messaging.services.receipts import ReceiptService
 from aicq.messaging.services.rooms import Rooms
 
 log = structlog.get_logger("aicq.live")
@@ -61,41 +63,6 @@ decode = msgspec.json.Decoder(frames.Frame).decode
 encode = msgspec.json.Encoder().encode
 
 
-class LiveController(Controller):
-    """Rooms, live."""
-
-    path = "/v1/live"
-    tags = ("live",)
-
-    @websocket("/")
-    async def live(
-        self,
-        socket: AnySocket,
-        live: NamedDependency[Live],
-        rooms: NamedDependency[Rooms],
-        messages: NamedDependency[MessageService],
-        streams: NamedDependency[Streams],
-        presence: NamedDependency[WhoIsThere],
-    ) -> None:
-        """Follows many rooms over one socket; `docs/live.md` tells the frames."""
-        admission = admission_of(socket)
-        address = admission.addresses.of(socket.scope)
-        await socket.accept()
-        conversation = Conversation(socket, address, live, rooms, messages, presence)
-        try:
-            await admission.admit(socket, "live", subject=address)
-            async with streams.opened(address, is_limited=not admission.addresses.is_whitelisted(address)):
-                await conversation.hold()
-        except AICQError as error:
-            await conversation.fail(error, "")
-            await conversation.close(TRY_LATER, error.sentence)
-
-    @get("/schema", operation_id="GetLiveSchema", sync_to_thread=False)
-    def schema(self) -> dict[str, Any]:
-        """The JSON Schema of all frames of the WebSocket `/v1/live`, in both directions."""
-        return frames.schema()
-
-
 class Conversation:
     """One socket and what is said over it.
 
@@ -109,6 +76,7 @@ class Conversation:
         rooms: Knows rooms and checks keys.
         messages: Posts.
         presence: Knows who is there.
+        database: Keeps read marks.
     """
 
     def __init__(
@@ -119,6 +87,7 @@ class Conversation:
         rooms: Rooms,
         messages: MessageService,
         presence: WhoIsThere,
+        database: Database,
     ) -> None:
         self._socket = socket
         self._address = address
@@ -128,11 +97,13 @@ class Conversation:
         self._rooms = rooms
         self._messages = messages
         self._presence = presence
+        self._database = database
         self._id = secrets.token_hex(8)
         self._bearers: Bearers = socket.app.state["bearers"]
         self._principal: Principal | None = None
         self._token = ""
         self._following: dict[UUID, asyncio.Task[None]] = {}
+        self._typing_in: set[UUID] = set()
         self._sending = asyncio.Lock()
         self._is_closed = False
         self._answers: dict[type, Callable[[Any], Awaitable[frames.Told | None]]] = {
@@ -141,6 +112,7 @@ class Conversation:
             frames.Unsubscribe: self._unsubscribe,
             frames.Post: self._post,
             frames.Typing: self._type,
+            frames.Read: self._read,
             frames.Presence: self._tell_presence,
             frames.Ping: self._answer,
             frames.Pong: self._nothing,
@@ -161,6 +133,8 @@ class Conversation:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._principal is not None:
                 with suppress(HotStoreUnavailable):
+                    for room_id in [*self._typing_in]:
+                        await self._stop_typing(room_id)
                     await self._presence.close(self._principal.id, self._id)
                     await self._presence.leave(self._principal.id, at=self._id)
 
@@ -237,16 +211,15 @@ class Conversation:
         if len(self._following) >= MOST_ROOMS:
             raise InvalidRequest(f"a socket may follow {MOST_ROOMS} rooms", field="room")
         after = position_after(said.after)
-        access, known = await access_to(
-            self._rooms, room_id, key=said.key, actor=self._principal, attempts=self._attempts
-        )
+        reader = Known(None if self._principal is None else self._principal.id)
+        access, known = await access_to(self._rooms, room_id, key=said.key, reader=reader, attempts=self._attempts)
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def follow() -> None:
             try:
                 async with (
                     self._live.follow(room_id, access, known=known, after=after) as follower,
-                    self._live.typing(room_id, partial(self._tell_typing, room_id)),
+                    self._live.company.joined(room_id, self),
                 ):
                     opened.set_result(None)
                     await self._pass_on(room_id, follower)
@@ -277,15 +250,24 @@ class Conversation:
         except AICQError as error:
             await self._send(frames.End(room=name, error=error.sentence))
 
-    async def _tell_typing(self, room_id: UUID) -> None:
-        actors = await self._presence.typing(room_id, now=now_ms())
+    async def typing(self, room_id: UUID, actors: Sequence[UUID]) -> None:
+        """Tells who types in a room that is followed."""
         await self._send(frames.TypingNow(room=str(room_id), actors=[str(actor) for actor in actors]))
 
+    async def reading(self, room_id: UUID, marks: Sequence[Mark]) -> None:
+        """Tells who has read a room that is followed; as with receipts, only to those who have said who they are."""
+        if self._principal is not None:
+            told = [frames.ReadMark(str(actor), message) for actor, message in marks]
+            await self._send(frames.ReadNow(room=str(room_id), marks=told))
+
     async def _unsubscribe(self, said: frames.Unsubscribe) -> frames.Told:
-        task = self._following.pop(parse_uuid(said.room, BAD_ROOM_ID), None)
+        room_id = parse_uuid(said.room, BAD_ROOM_ID)
+        task = self._following.pop(room_id, None)
         if task is None:
             raise NotFound("the room is not followed", field="room")
         task.cancel()
+        with suppress(HotStoreUnavailable):
+            await self._stop_typing(room_id)
         return frames.Done()
 
     async def _post(self, said: frames.Post) -> frames.Told:
@@ -301,7 +283,11 @@ class Conversation:
             sig=said.sig,
             key=said.key,
             attempts=self._attempts,
+            as_member=True,
         )
+        POSTED.labels("public" if stored.public else "private").inc()
+        with suppress(HotStoreUnavailable):
+            await self._stop_typing(stored.draft.room_id)
         return frames.Posted(id=stored.ulid, ts=stored.ts)
 
     async def _type(self, said: frames.Typing) -> frames.Told:
@@ -309,10 +295,26 @@ class Conversation:
         if room_id not in self._following:
             raise NotFound("the room is not followed", field="room")
         if said.is_typing:
-            await self._presence.type(room_id, principal.id, now=now_ms())
+            self._typing_in.add(room_id)
+            await self._live.company.type(room_id, principal.id, is_typing=True, now=now_ms())
         else:
-            await self._presence.stop_typing(room_id, principal.id)
-        await self._live.tell_typing(room_id)
+            await self._stop_typing(room_id)
+        return frames.Done()
+
+    async def _stop_typing(self, room_id: UUID) -> None:
+        """Ends the typing that was said over this socket."""
+        if self._principal is not None and room_id in self._typing_in:
+            self._typing_in.discard(room_id)
+            await self._live.company.type(room_id, self._principal.id, is_typing=False, now=now_ms())
+
+    async def _read(self, said: frames.Read) -> frames.Told:
+        principal, room_id = await self._still(), parse_uuid(said.room, BAD_ROOM_ID)
+        await self._admission.admit(self._socket, "write", subject=str(principal.id))
+        proof = await self._rooms.proof(room_id, said.key, self._attempts)
+        message_id = from_ulid(said.id)
+        async with self._database.transaction() as session:
+            view = await ReceiptService(session).mark_as_read(principal, room_id, message_id, proof=proof)
+        await self._live.company.read(room_id, principal.id, to_ulid(view.last_read or message_id), now=now_ms())
         return frames.Done()
 
     async def _tell_presence(self, said: frames.Presence) -> frames.Told:

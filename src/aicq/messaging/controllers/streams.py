@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter
 from litestar.response import Stream
 
-from aicq.errors import AICQError, Forbidden, InvalidId, NotFound, Unavailable
+from aicq.errors import AICQError, Forbidden, InvalidId, NotFound
 from aicq.http import contract
 from aicq.http.admission import admission_of, attempts_of, limited
 from aicq.http.contract import COUNTED, KEY_IF_PRIVATE, Call, problems
@@ -19,6 +19,7 @@ from aicq.http.streams import Streams
 from aicq.ids import parse_uuid, to_ulid
 from aicq.messaging.access import access_to
 from aicq.messaging.controllers.protocol import BAD_ROOM_ID, RoomId, room_key
+from aicq.messaging.controllers.readers import Anybody
 from aicq.messaging.events import Event
 from aicq.messaging.feeds import Ended, position_after
 from aicq.messaging.live import Follower, Live
@@ -27,6 +28,9 @@ from aicq.messaging.services.rooms import Rooms
 
 HEARTBEAT = 15.0
 """Seconds after which a silent stream shows that it is still there."""
+
+LOOK_EVERY = 5.0
+"""Seconds after which it is looked at again whether a token or a key holds still."""
 
 BEGINNING = b"retry: 1000\nid: %b\n\n"
 """The first frame tells where a stream begins, so that whoever is cut off before the first entry misses none."""
@@ -44,7 +48,7 @@ class StreamController(Controller):
         operation_id="FollowRoom",
         before_request=limited("room_read"),
         media_type="text/event-stream",
-        responses=problems(*COUNTED, InvalidId, Forbidden, NotFound, Unavailable),
+        responses=problems(*COUNTED, InvalidId, Forbidden, NotFound),
         security=KEY_IF_PRIVATE,
         operation_class=Call,
     )
@@ -66,11 +70,15 @@ class StreamController(Controller):
         object like a message of a page with `kind` besides, and `target` for an edit or a delete. A stream goes on
         from `Last-Event-ID` or `after`, otherwise it begins now; whoever comes back with the last id they have seen
         misses nothing. An event `gap` tells of positions that the log does not hold any more. An event `end` tells why
-        the stream ends if it does. A private room wants its key in `X-AICQ-Room-Key`.
+        the stream ends if it does. A private room wants its key in `X-AICQ-Room-Key`, or the token or the signature of
+        a member; a guild's channel and direct messages want those. They are looked at again while the stream is open.
         """
         wanted = parse_uuid(room_id, BAD_ROOM_ID)
         after_seq = position_after(last_event_id or after)
-        access, known = await access_to(rooms, wanted, key=room_key(request), actor=None, attempts=attempts_of(request))
+        reader = Anybody(request)
+        access, known = await access_to(
+            rooms, wanted, key=room_key(request), reader=reader, attempts=attempts_of(request)
+        )
         addresses = admission_of(request).addresses
         address = addresses.of(request.scope)
 
@@ -80,7 +88,7 @@ class StreamController(Controller):
                 live.follow(wanted, access, known=known, after=after_seq) as follower,
             ):
                 yield BEGINNING % place(follower.position).encode()
-                async for frame in following(follower):
+                async for frame in following(follower, reader):
                     yield frame
 
         source = frames()
@@ -101,11 +109,16 @@ async def behind(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield frame
 
 
-async def following(follower: Follower) -> AsyncIterator[bytes]:
+async def following(follower: Follower, reader: Anybody) -> AsyncIterator[bytes]:
     """What a follower gets, as frames, with signs of life in between; ends with the reason if there is one."""
+    loop, pause = asyncio.get_running_loop(), LOOK_EVERY if reader.is_known else HEARTBEAT
+    looked = loop.time()
     while True:
         try:
-            async with asyncio.timeout(HEARTBEAT):
+            if loop.time() - looked >= pause:
+                looked = loop.time()
+                await reader.check()
+            async with asyncio.timeout(pause):
                 entries = await follower.next()
         except TimeoutError:
             yield b": still here\n\n"

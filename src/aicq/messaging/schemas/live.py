@@ -99,6 +99,14 @@ class Typing(Said):
     is_typing: bool = True
 
 
+class Read(Said):
+    """Has read a room up to a message; reading goes on, never back."""
+
+    room: RoomId
+    id: Annotated[str, Meta(description="The message's ULID.")]
+    key: Annotated[str, Meta(description="The key of a private room.")] = ""
+
+
 class Presence(Said):
     """Asks who of some actors is present."""
 
@@ -113,7 +121,7 @@ class Pong(Said):
     """Shows that one is there."""
 
 
-Frame = Auth | Subscribe | Unsubscribe | Post | Typing | Presence | Ping | Pong
+Frame = Auth | Subscribe | Unsubscribe | Post | Typing | Read | Presence | Ping | Pong
 
 
 class Told(msgspec.Struct, tag_field="type", tag=str.lower, omit_defaults=True, kw_only=True):
@@ -169,6 +177,20 @@ class TypingNow(Told, tag="typing"):
     actors: list[str]
 
 
+class ReadMark(msgspec.Struct, frozen=True):
+    """Up to which message somebody is known to have read a room."""
+
+    actor: str
+    id: str
+
+
+class ReadNow(Told, tag="read"):
+    """Who has just read a followed room, and how far; told to those who have said who they are."""
+
+    room: str
+    marks: list[ReadMark]
+
+
 class Present(Told):
     """Those who are present."""
 
@@ -192,7 +214,7 @@ class Answered(Told, tag="pong"):
     """The answer to a `ping`."""
 
 
-Answer = Hello | Done | Entry | Missing | End | Posted | TypingNow | Present | Failed | Asked | Answered
+Answer = Hello | Done | Entry | Missing | End | Posted | TypingNow | ReadNow | Present | Failed | Asked | Answered
 
 
 def schema() -> dict[str, Any]:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from aicq.messaging.models.messages import FileSize, MediaType, StorageKey
-from aicq.messaging.schemas.protocol import Ms, Seconds, Ulid
+from aicq.messaging.schemas.protocol import Seconds, Ulid
 
 RoomRole = Literal["owner", "admin", "member", "viewer"]
 
@@ -189,24 +189,6 @@ class Readers(msgspec.Struct):
 
     items: list[ReaderShown]
     next: str | None
-
-
-class MessageEdit(msgspec.Struct):
-    """A message's new text."""
-
-    body: Annotated[str, Meta(description="1 to 4096 bytes.")] = ""
-    sig: Annotated[
-        str | None,
-        Meta(description="The author's signature of the new text, made like that of a post; optional."),
-    ] = ""
-
-
-class Edited(msgspec.Struct):
-    """An edit that was stored."""
-
-    id: Annotated[Ulid, Meta(description="The message's id, the same as before.")]
-    edited_at: Ms
-    entry_id: Annotated[Ulid, Meta(description="The edit's own id; its position comes after all before it.")]
 
 
 class AttachmentCreate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
