@@ -49,7 +49,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield postgres.url.partition("host=")[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def without_vector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Postgres that has no vector extension to install."""
     shipped = account.find_programs()

@@ -1,10 +1,8 @@
 """What takes minutes to prepare and is measured only when asked for: a store with a million messages, a long log."""
 
-import asyncio
-import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -12,21 +10,21 @@ import msgspec
 import redis.asyncio
 
 from aicq.bench.probe import Task, Times, opened
-from aicq.bench.traffic import sentences, vocabulary
+from aicq.bench.traffic import WORDS, sentences, vocabulary
 from aicq.clock import from_ms, now_ms
 from aicq.errors import StartError
-from aicq.hot.base import Entry, HotStore, Run, SearchQuery
+from aicq.hot.base import HOT_WINDOW, Entry, HotStore, Run, SearchQuery
 from aicq.ids import new_row_id, new_tail, to_ulid
 from aicq.messaging.wire import WireMessage, message_entry
 
 ROOMS = 100
 """Rooms that the messages are spread over."""
 
-AT_ONCE = 500
-"""Entries added in one call, as a refill does it."""
+AT_ONCE = 250
+"""Messages added in one call."""
 
-FILLING = 4
-"""Calls that add entries at a time."""
+SLACK = 1_800_000
+"""Milliseconds before the oldest of them would expire: enough for the whole run."""
 
 SEARCHES = 300
 """Searches of each kind."""
@@ -87,28 +85,25 @@ async def search_many(task: Task, count: int) -> Searched:
 
 
 async def _fill(hot: HotStore, rooms: Sequence[UUID], count: int) -> None:
-    """Adds the messages of each room in their order."""
-    each = -(-count // len(rooms))
-    slots = asyncio.Semaphore(FILLING)
-
-    async def fill(room_id: UUID) -> None:
-        messages = _messages(each)
-        async with slots:
-            while entries := list(itertools.islice(messages, AT_ONCE)):
-                await hot.messages.append([Run(room_id, public=True, entries=entries)], now=now_ms())
-
-    await asyncio.gather(*map(fill, rooms))
-
-
-def _messages(count: int) -> Iterator[Entry]:
+    """Adds messages as a day brings them: to all rooms in turn, one call after the other."""
     author = str(uuid4())
-    texts = sentences()
-    for seq in range(1, count + 1):
-        now = now_ms()
-        # Words drawn anew: the texts in turn would let the same few thousand messages come again and again.
-        body = " ".join(random.sample(random.choice(texts).split() + random.choice(texts).split(), 25))  # noqa: S311 - no secret
-        ulid = to_ulid(UUID(int=now << 80 | seq << 40 | new_tail()))
-        yield message_entry(WireMessage(id=ulid, seq=seq, author=author, body=body, ts=now))
+    end = now_ms()
+    began = end - HOT_WINDOW + SLACK
+    for first in range(0, count, AT_ONCE):
+        entries: dict[UUID, list[Entry]] = {room_id: [] for room_id in rooms}
+        for number in range(first, min(first + AT_ONCE, count)):
+            seq, room = divmod(number, len(rooms))
+            entries[rooms[room]].append(_message(author, seq + 1, began + number * (end - began) // count))
+        runs = [Run(room_id, public=True, entries=each) for room_id, each in entries.items() if each]
+        await hot.messages.append(runs, now=end)
+
+
+def _message(author: str, seq: int, at: int) -> Entry:
+    # Words drawn anew: the texts in turn would let the same few thousand messages come again and again.
+    one, other = random.choice(sentences()), random.choice(sentences())  # noqa: S311 - no secret
+    body = " ".join(random.sample([*one.split(), *other.split()], WORDS))
+    ulid = to_ulid(UUID(int=at << 80 | seq << 40 | new_tail()))
+    return message_entry(WireMessage(id=ulid, seq=seq, author=author, body=body, ts=at))
 
 
 async def _search(hot: HotStore, kind: str) -> list[float]:
