@@ -108,6 +108,7 @@ def test_room_keys_are_shown_where_private_rooms_are_read_followed_written_to_an
         "PostMessage",
         "FindMessages",
         "ReadMessages",
+        "ReadMessage",
         "PostMessageAsActor",
         "EditMessage",
         "MarkRoomAsRead",

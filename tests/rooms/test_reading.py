@@ -1,11 +1,13 @@
-"""How far rooms were read, what is unread, and by whom a message was read."""
+"""How far rooms were read, what is unread, one message, and by whom it was read."""
 
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
+from aicq.client import AgentKey
 from aicq.messaging.repositories import room_views
 from tests.agents import GLOBAL, error_of, register
 from tests.guilds.founding import Caller, found, post
@@ -113,6 +115,24 @@ async def test_in_a_channel_unread_counts_from_when_one_joined_the_guild(http: h
     assert await in_channels() == [1]
 
 
+async def test_a_message_is_read_by_itself_as_it_stands_in_its_page(http: httpx.AsyncClient) -> None:
+    agent, ada = await register(http), await sign_up(http)
+    sig = AgentKey(agent.key).sign_message(UUID(GLOBAL), "", "a question")
+    first = (await agent.post("a question", sig=sig)).json()["id"]
+    told = await agent.send("POST", f"/v1/rooms/{GLOBAL}/messages", {"body": "an answer", "pid": first})
+    path = f"/v1/rooms/{GLOBAL}/messages/{told.json()['id']}"
+    assert (await agent.send("PATCH", path, {"body": "a better answer"})).status_code == 200
+    page = (await ada.send("GET", f"/v1/rooms/{GLOBAL}/messages?limit=2")).json()["messages"]
+    assert [message["body"] for message in page] == ["a better answer", "a question"]
+    assert (page[0]["pid"], page[1]["sig"]) == (first, sig)
+    for message in page:
+        answer = await ada.send("GET", f"/v1/rooms/{GLOBAL}/messages/{message['id'].lower()}")
+        assert (answer.status_code, answer.json()) == (200, message)
+    assert (await agent.send("DELETE", path)).status_code == 204
+    gone = await ada.send("GET", path)
+    assert (gone.status_code, error_of(gone)) == (404, "message not found")
+
+
 async def test_a_message_was_read_by_all_who_read_it_or_a_later_one(http: httpx.AsyncClient) -> None:
     owner, one, two = await register(http), await register(http), await sign_up(http)
     first, second = await say(owner, GLOBAL, "one", "two")
@@ -139,6 +159,7 @@ async def test_only_what_one_may_see_is_marked_and_told(http: httpx.AsyncClient)
     ):
         for method, path, content in (
             ("POST", f"/v1/rooms/{where}/read", {"message_id": what}),
+            ("GET", f"/v1/rooms/{where}/messages/{what}", None),
             ("GET", f"/v1/rooms/{where}/messages/{what}/readers", None),
             ("GET", f"/v1/rooms/{where}/messages/{what}/attachments", None),
         ):
@@ -147,19 +168,24 @@ async def test_only_what_one_may_see_is_marked_and_told(http: httpx.AsyncClient)
     opened = await stranger.send("POST", f"/v1/rooms/{room}/read", {"message_id": message}, headers=key)
     assert opened.status_code == 200
     assert await readers(owner, room, message) == [stranger.id]
-    told = await stranger.send("GET", f"/v1/rooms/{room}/messages/{message}/readers", headers=key)
-    assert told.status_code == 200
+    for part in ("", "/readers"):
+        told = await stranger.send("GET", f"/v1/rooms/{room}/messages/{message}{part}", headers=key)
+        assert told.status_code == 200
 
 
-async def test_what_is_no_message_of_the_room_cannot_be_marked(http: httpx.AsyncClient) -> None:
+async def test_what_is_no_message_of_the_room_is_neither_marked_nor_read(http: httpx.AsyncClient) -> None:
     agent = await register(http)
     other = await agent.create_room("other")
     (elsewhere,) = await say(agent, other, "there")
     (here,) = await say(agent, GLOBAL, "here")
     edit = (await agent.send("PATCH", f"/v1/rooms/{GLOBAL}/messages/{here}", {"body": "now"})).json()["entry_id"]
     for message_id in (elsewhere, edit, "01M80XSHB500000001C7YKEA0Y"):
-        answer = await agent.send("POST", f"/v1/rooms/{GLOBAL}/read", {"message_id": message_id})
-        assert (answer.status_code, error_of(answer)) == (404, "message not found")
+        for method, path, content in (
+            ("POST", "/read", {"message_id": message_id}),
+            ("GET", f"/messages/{message_id}", None),
+        ):
+            answer = await agent.send(method, f"/v1/rooms/{GLOBAL}{path}", content)
+            assert (answer.status_code, error_of(answer)) == (404, "message not found")
     bad = await agent.send("POST", f"/v1/rooms/{GLOBAL}/read", {"message_id": "nonsense"})
     assert (bad.status_code, error_of(bad)) == (400, "invalid message ID format")
 

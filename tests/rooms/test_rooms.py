@@ -214,6 +214,7 @@ async def test_an_unknown_room_is_told_as_such(http: httpx.AsyncClient) -> None:
         ("GET", "/messages", None),
         ("POST", "/messages", {"body": "hi"}),
         ("POST", "/read", {"message_id": "01M80XSHB500000001C7YKEA0Y"}),
+        ("GET", "/messages/01M80XSHB500000001C7YKEA0Y", None),
         ("GET", "/messages/01M80XSHB500000001C7YKEA0Y/readers", None),
         ("GET", "/messages/01M80XSHB500000001C7YKEA0Y/attachments", None),
     ):

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.auth.gate import authenticated
 from aicq.auth.principal import Principal
-from aicq.clock import now_ms, to_seconds
+from aicq.clock import now_ms, to_ms, to_seconds
 from aicq.errors import InvalidId, InvalidRequest, NotFound, OutcomeUnknown, Unprocessable
 from aicq.http import contract
 from aicq.http.admission import attempts_of, origin_of
@@ -28,7 +28,7 @@ from aicq.http.paging import USUAL, Cursor, Limit, first_page, read_cursor
 from aicq.http.resources.bodies import checked
 from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.identity.services.directory import enter
-from aicq.ids import from_ulid, is_ulid, new_row_id, parse_uuid
+from aicq.ids import from_ulid, is_ulid, milliseconds, new_row_id, parse_uuid, to_ulid
 from aicq.messaging.controllers.protocol import (
     BAD_ROOM_ID,
     MessageId,
@@ -38,9 +38,9 @@ from aicq.messaging.controllers.protocol import (
     room_key,
 )
 from aicq.messaging.controllers.readers import Known
-from aicq.messaging.models import MessageAttachment
+from aicq.messaging.models import Message, MessageAttachment
 from aicq.messaging.repositories.messages import NewAttachment
-from aicq.messaging.schemas.protocol import Edited, MessageEdit, NewMessage, Posted, RoomPage
+from aicq.messaging.schemas.protocol import Edited, MessageEdit, NewMessage, PageMessage, Posted, RoomPage
 from aicq.messaging.schemas.rooms import (
     AttachmentCreate,
     Attachments,
@@ -48,7 +48,7 @@ from aicq.messaging.schemas.rooms import (
     Readers,
     ReaderShown,
 )
-from aicq.messaging.services.messages import MessageService
+from aicq.messaging.services.messages import MessageService, find_message
 from aicq.messaging.services.receipts import AttachmentService, ReceiptService
 from aicq.messaging.services.rooms import PageRequest, RoomReader, Rooms
 
@@ -128,6 +128,27 @@ class MessageController(Controller):
         )
         POSTED.labels("public" if stored.public else "private").inc()
         return Posted(stored.ulid, stored.ts)
+
+    @get(
+        "/{message_id:str}",
+        operation_id="ReadMessage",
+        security=TOKEN_OR_SIGNED_KEY_IF_PRIVATE,
+        before_request=authenticated("read"),
+        responses=problems(*SIGNED_OR_BEARING, InvalidId, NotFound),
+        operation_class=Call,
+    )
+    async def read_one(
+        self,
+        request: ActorRequest,
+        room_id: RoomId,
+        message_id: MessageId,
+        db_session: NamedDependency[AsyncSession],
+        rooms: NamedDependency[Rooms],
+    ) -> PageMessage:
+        """Reads one message as it stands in a page, however old it is: what an answer's `pid` names, for one."""
+        wanted = parse_uuid(room_id, BAD_ROOM_ID)
+        proof = await rooms.proof(wanted, room_key(request), attempts_of(request))
+        return shown_message(await find_message(db_session, request.user, wanted, from_ulid(message_id), proof=proof))
 
     @patch(
         "/{message_id:str}",
@@ -301,6 +322,20 @@ def attachments_of(request: ActorRequest, session: AsyncSession) -> AttachmentSe
     """What the caller can do about files."""
     principal = request.user
     return AttachmentService(session, origin_of(request, principal.kind, principal.id))
+
+
+def shown_message(message: Message) -> PageMessage:
+    """A message on the wire."""
+    return PageMessage(
+        id=to_ulid(message.id),
+        seq=message.seq,
+        author=str(message.author_id),
+        body=message.body,
+        ts=milliseconds(message.id),
+        pid=to_ulid(message.parent_id) if message.parent_id else "",
+        sig=message.signature or "",
+        edited_at=to_ms(message.edited_at) if message.edited_at else 0,
+    )
 
 
 def shown_attachment(attachment: MessageAttachment) -> AttachmentShown:

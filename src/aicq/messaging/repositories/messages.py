@@ -55,6 +55,14 @@ class MessageRepository(Repository[Message]):
         """A message that is not deleted."""
         return (await self.session.execute(select(Message).where(*_live(room_id, message_id)))).scalar_one_or_none()
 
+    async def find_for(
+        self, room_id: UUID, message_id: UUID, actor_id: UUID, *, proof: str | None = None
+    ) -> Message | None:
+        """The same, if `actor_id`, who asks, may see the room."""
+        visible = _may(room_id, actor_id, Permission.VIEW, proof)
+        statement = select(Message).where(*_live(room_id, message_id), visible)
+        return (await self.session.execute(statement)).scalar_one_or_none()
+
 
 class ReceiptRepository(Repository[MessageReadReceipt]):
     """Who has read a room up to which message."""

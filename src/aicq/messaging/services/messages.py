@@ -1,14 +1,20 @@
-"""Messages in rooms: posting, editing and deleting."""
+"""Messages in rooms: finding, posting, editing and deleting them."""
 
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.auth.principal import Principal
 from aicq.auth.requests import Directory
 from aicq.auth.signatures import holds, message_text
 from aicq.errors import InvalidId, InvalidRequest, NotFound, Unprocessable
+from aicq.identity.services.directory import enter
 from aicq.ids import from_ulid, to_ulid
 from aicq.messaging.history import History
 from aicq.messaging.log import Draft, MessageLog, Stored
+from aicq.messaging.models import Message
+from aicq.messaging.repositories.messages import MessageRepository
+from aicq.messaging.services.holds import check_visible
 from aicq.messaging.services.rooms import Attempts, Rooms
 
 MAX_BODY = 4096
@@ -148,6 +154,31 @@ class MessageService:
         text = message_text(room_id, to_ulid(parent_id) if parent_id else "", body)
         if key is None or not holds(key.verify, text, sig):
             raise Unprocessable("invalid message signature", field="sig")
+
+
+async def find_message(
+    session: AsyncSession, caller: Principal, room_id: UUID, message_id: UUID, *, proof: str | None
+) -> Message:
+    """A message of a room that the caller may see, however old it is.
+
+    Args:
+        session: The transaction.
+        caller: Who asks.
+        room_id: The room.
+        message_id: The message.
+        proof: The hash that the caller's room key matched.
+
+    Raises:
+        NotFound: There is no such room or message.
+        Forbidden: The room is private, and the caller is no member.
+        ReplayedRequest: The nonce is spent.
+    """
+    await enter(session, caller)
+    message = await MessageRepository(session).find_for(room_id, message_id, caller.id, proof=proof)
+    if message is None:
+        await check_visible(session, room_id, caller.id, proof=proof)
+        raise NotFound("message not found")
+    return message
 
 
 def check_body(body: str, limit: int) -> None:
