@@ -244,7 +244,7 @@ CREATE TABLE memory_log (
 CREATE INDEX ix_memory_log_memory_id_created_at ON memory_log (memory_id, created_at);
 -- reconstruct_memories_at: what a team's memories were.
 CREATE INDEX ix_memory_log_team_id_memory_id ON memory_log (team_id, memory_id, created_at DESC) INCLUDE (action, seq);
--- MemoryLogRepository.list_changes: what happened to a team's memories.
+-- MemoryLogRepository.list_changes and MemoryRepository.recall_at: what happened to a team's memories.
 CREATE INDEX ix_memory_log_team_id_created_at ON memory_log (team_id, created_at, memory_id, seq);
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON memory_log

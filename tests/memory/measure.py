@@ -23,7 +23,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from aicq.db.engine import create_engine
-from aicq.memory.repositories import MemoryLogRepository, MemoryRepository
+from aicq.memory.repositories import MemoryRepository
 from aicq.memory.repositories.ranking import Question
 from aicq.memory.repositories.recall import Scope
 from tests.memory.conftest import DIMENSIONS, Connection, Team, add_team
@@ -130,7 +130,7 @@ async def measure(
         scope = Scope(team_id=team.id, now=datetime.now(UTC))
         nearest = {each["id"] for each in await database.fetch(EXACT, team.id, json.dumps(asked), WANTED)}
         async with sessions() as session:
-            memories, log = MemoryRepository(session), MemoryLogRepository(session)
+            memories = MemoryRepository(session)
             with noting(row.meaning_ms):
                 found, is_exact = await memories.search_by_embedding(asked, scope)
             with noting(row.both_ms):
@@ -138,7 +138,8 @@ async def measure(
                 answers, _ = await memories.recall(question, scope, await memories.measure(scope))
             if number < PAST_QUESTIONS:
                 with noting(row.past_ms):
-                    await log.recall_at(Question(embedding=asked), scope)
+                    then = msgspec.structs.replace(scope, past=True)
+                    await memories.recall_at(Question(embedding=asked), then, await memories.measure(then))
         row.nearest += len(nearest)
         row.found += len({memory.id for memory, _ in found} & nearest)
         row.fewest = min(row.fewest, len(found))

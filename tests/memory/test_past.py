@@ -1,5 +1,6 @@
 """Asking about the past: what a memory was, what a team knew, and what it would have recalled."""
 
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +21,8 @@ Sessions = async_sessionmaker[AsyncSession]
 class Past(Mind):
     """A team's memories, and questions about their past."""
 
+    database: Connection
+
     async def at(self, memory_id: UUID, moment: datetime, *, team_id: UUID | None = None) -> PastMemory:
         async with self.sessions() as session:
             return await Recall(session, dimensions=DIMENSIONS).at(team_id or self.team.id, memory_id, moment)
@@ -30,8 +33,10 @@ class Past(Mind):
 
 
 @pytest.fixture
-def past(sessions: Sessions, team: Team) -> Past:
-    return Past(sessions, team)
+def past(sessions: Sessions, team: Team, database: Connection) -> Past:
+    past = Past(sessions, team)
+    past.database = database
+    return past
 
 
 @pytest.fixture
@@ -104,6 +109,44 @@ async def test_a_question_about_the_past_is_answered_as_it_would_have_been(
     assert told.is_exact
     assert told.is_stable
     assert "Ada likes tea a lot" in await past.found(**asked)
+
+
+async def test_whatever_was_changed_since_the_answers_of_then_are_given_again(
+    past: Past, clock: Callable[[], Any]
+) -> None:
+    chooser = random.Random(5)  # noqa: S311 - repeatable
+    kept = [await past.keep(f"tea {number} of Ada", embed=number % 3 > 0) for number in range(12)]
+    questions: list[dict[str, Any]] = [
+        {"query": "Ada tea", "limit": 5},
+        {"embedding": meaning("tea of Ada 3"), "limit": 100},
+        {"query": "milk", "embedding": meaning("milk 7"), "min_importance": 4, "tags": ["a"]},
+        {"query": "tea", "include_superseded": True, "memory_types": ["semantic"], "limit": 100},
+    ]
+    told: list[tuple[datetime, list[Any]]] = []
+    for number in range(40):
+        memory, drink = chooser.choice(kept), chooser.choice(("tea", "milk"))
+        values: dict[str, Any] = chooser.choice(
+            (
+                {"content": f"{drink} {number} of Ada", "embedding": meaning(f"{drink} {number}")},
+                {"content": f"{drink} {number} without a meaning"},
+                {"importance": number % 10 + 1, "tags": chooser.sample(("a", "b"), 1)},
+                {"status": chooser.choice(("active", "archived", "disputed"))},
+                {"expires_at": datetime.now(UTC) + timedelta(hours=chooser.choice((-1, 1)))},
+            )
+        )
+        await past.change(memory.id, **values)
+        if number % 8 == 0:
+            kept.append(await past.keep(f"{drink} later {number}"))
+        moment = await clock()
+        told.append((moment, [await answer(past, asked, now=moment) for asked in questions]))
+    await past.database.execute("DELETE FROM memories WHERE id = $1", kept[0].id)
+    for moment, answers in told:
+        assert [await answer(past, asked, as_of=moment) for asked in questions] == answers
+
+
+async def answer(past: Past, asked: dict[str, Any], **when: Any) -> tuple[list[MemoryRecord], int]:
+    recollection = await past.recall(**asked, **when)
+    return [result.memory for result in recollection.results], recollection.suppressed
 
 
 async def test_what_held_then_is_recalled_and_what_did_not_is_counted(

@@ -30,6 +30,7 @@ from aicq.memory.repositories import (
     MemoryLogRepository,
     MemoryRepository,
 )
+from aicq.memory.repositories.ranking import Question
 from aicq.memory.repositories.recall import Scope
 from tests.db.observed import Observed, indexes_that_are_no_keys, observed
 from tests.memory.conftest import Connection, connect, migrated
@@ -196,6 +197,21 @@ async def test_a_large_team_is_searched_by_the_index_of_vectors(filled: str) -> 
         memories = MemoryRepository(watched.session)
         memories.exact_rows = 0
         found, is_exact = await memories.search_by_embedding(MEANING, scope(LARGE), limit=5)
+        assert (len(found), is_exact) == (5, False)
+        await watched.session.execute(STATISTICS)
+        await watched.session.rollback()
+        assert await scans(database) == before + 1
+
+
+async def test_the_past_of_what_nobody_has_changed_is_found_by_the_indexes_of_now(filled: str) -> None:
+    then = Scope(team_id=LARGE, now=LATER, past=True)
+    async with observed(filled) as watched, connect(filled) as database:
+        memories = MemoryRepository(watched.session)
+        memories.exact_rows = 0
+        extent = await memories.measure(then)
+        assert "ix_memories_words" in await watched.indexes(memories.recall_at(Question(query="word7"), then, extent))
+        before = await scans(database)
+        found, _, is_exact = await memories.recall_at(Question(embedding=MEANING, limit=5), then, extent)
         assert (len(found), is_exact) == (5, False)
         await watched.session.execute(STATISTICS)
         await watched.session.rollback()

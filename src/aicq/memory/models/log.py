@@ -32,7 +32,7 @@ class MemoryLog(Model):
             postgresql_include=["action", "seq"],
         ),
         Index(
-            "ix_memory_log_team_id_created_at",  # MemoryLogRepository.list_changes
+            "ix_memory_log_team_id_created_at",  # MemoryLogRepository.list_changes, MemoryRepository.recall_at
             "team_id",
             "created_at",
             "memory_id",

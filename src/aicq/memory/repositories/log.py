@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import select, text, tuple_
 
+from aicq.db.repository import Repository
 from aicq.memory.models import MemoryLog
-from aicq.memory.repositories.past import PastSearch
 
 PAGE = 100
 
@@ -38,8 +38,10 @@ SELECT :moment <= clock_timestamp() AND NOT EXISTS (
 """)
 
 
-class MemoryLogRepository(PastSearch):
+class MemoryLogRepository(Repository[MemoryLog]):
     """The history of memories, which is only ever read here: a trigger writes it."""
+
+    model_type = MemoryLog
 
     async def list_of(
         self, team_id: UUID, memory_id: UUID, *, after: int = 0, limit: int = PAGE

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from aicq.db.repository import Repository
 from aicq.memory.models import Memory, MemoryAccess, MemoryLink, MemoryTag
-from aicq.memory.repositories.recall import MemorySearch
+from aicq.memory.repositories.past import PastSearch
 
 PAGE = 100
 
@@ -40,7 +40,7 @@ class MemoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     tags: Collection[str] = ()
 
 
-class MemoryRepository(MemorySearch):
+class MemoryRepository(PastSearch):
     """A team's memories."""
 
     async def explain(self, *, changed_by: str, reason: str = "", conversation_id: UUID | None = None) -> None:

@@ -8,7 +8,7 @@ Words. What holds all words of the question, as they stand or as English reads t
 nothing holds all.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cache
@@ -39,7 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from aicq.db.repository import Repository
-from aicq.memory.models import Memory, MemoryAccess, MemoryTag
+from aicq.memory.models import Memory, MemoryAccess, MemoryLog, MemoryTag
 from aicq.memory.repositories.ranking import EMBEDDING, PARTS, Question, best, fuse, pool, spoken, values_of
 
 EXACT_ROWS = 5_000
@@ -72,6 +72,13 @@ ACTIVE: ColumnElement[str] = literal_column("'active'")
 
 TEAM, NOW = bindparam("team_id", type_=Uuid()), bindparam("now", type_=DateTime(timezone=True))
 
+UNCHANGED: ColumnElement[bool] = ~(
+    select(literal_column("1"))
+    .where(MemoryLog.team_id == TEAM, MemoryLog.memory_id == Memory.id, MemoryLog.created_at > NOW)
+    .exists()
+)
+"""What was then as it is now."""
+
 Way = Literal["", "all", "index"]
 """How meanings are compared: not at all, one by one, or as the index gives them."""
 
@@ -84,16 +91,20 @@ class Shape(msgspec.Struct, frozen=True):
         types: Only some types.
         tags: Only what bears some tags.
         superseded: Also what does not hold any more.
+        past: Only what nobody has changed since; what was changed is looked up in the history.
     """
 
     user: bool
     types: bool
     tags: bool
     superseded: bool
+    past: bool
 
     def asked(self) -> ColumnElement[bool]:
         """What is of the kind asked for, whether it holds or not."""
         where = [Memory.team_id == TEAM, Memory.importance >= bindparam("min_importance", type_=Integer())]
+        if self.past:
+            where.append(UNCHANGED)
         # Where nobody says who they are this is never true, not even of what an agent that is gone has left behind.
         is_own = Memory.agent_id == bindparam("agent_id", type_=Uuid())
         where.append(or_(Memory.memory_type != "agent_private", is_own))
@@ -134,6 +145,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         tags: Only those that bear all of these.
         min_importance: Only those that are this important.
         include_superseded: Also those that do not hold any more.
+        past: `now` is over: what was changed since is not meant.
     """
 
     team_id: UUID
@@ -144,11 +156,13 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     tags: Sequence[str] = ()
     min_importance: int = 1
     include_superseded: bool = False
+    past: bool = False
 
     @property
     def shape(self) -> Shape:
         """What is asked about at all."""
-        return Shape(self.user_id is not None, bool(self.memory_types), bool(self.tags), self.include_superseded)
+        narrow = (self.user_id is not None, bool(self.memory_types), bool(self.tags))
+        return Shape(*narrow, self.include_superseded, self.past)
 
     def values(self) -> dict[str, Any]:
         """What the statements are given, by the names of their parameters."""
@@ -258,22 +272,37 @@ class MemorySearch(Repository[Memory]):
             The memories, the best first, and whether all meanings were compared.
         """
         given = {**scope.values(), **values_of(question)}
+        rows, is_exact = await self._answers(_recalled, question, scope, extent, given)
+        return [found_of(row, row[0]) for row in rows], is_exact
+
+    async def _answers(
+        self,
+        made: Callable[[Shape, Way, int, bool], Select[Any]],
+        question: Question,
+        scope: Scope,
+        extent: Extent,
+        given: dict[str, Any],
+    ) -> tuple[Sequence[Any], bool]:
+        """What a statement answers, which tells as `given` how many the index gave; and whether all were compared.
+
+        Args:
+            made: Makes the statement.
+            question: What is looked for.
+            scope: Which memories may be found.
+            extent: How much there is to look through.
+            given: What the statement is given.
+        """
         has_words, dimensions = question.query is not None, len(question.embedding or ())
         if dimensions and not extent.is_small(self.exact_rows):
             async with self._by_index():
-                found, looked_at = await self._recall(_recalled(scope.shape, "index", dimensions, has_words), given)
-            if looked_at == pool(question.limit):
-                return found, False
+                rows = (await self.session.execute(made(scope.shape, "index", dimensions, has_words), given)).all()
+            if rows and rows[0].given == pool(question.limit):
+                return rows, False
         way: Way = "all" if dimensions else ""
-        return (await self._recall(_recalled(scope.shape, way, dimensions, has_words), given))[0], True
+        return (await self.session.execute(made(scope.shape, way, dimensions, has_words), given)).all(), True
 
     async def _pairs(self, statement: Select[Any], given: dict[str, Any]) -> list[tuple[Memory, float]]:
         return [(memory, similarity) for memory, similarity in await self.session.execute(statement, given)]
-
-    async def _recall(self, statement: Select[Any], given: dict[str, Any]) -> tuple[list[Found], int]:
-        """What is found, and how many the leg of meaning gave."""
-        rows = (await self.session.execute(statement, given)).all()
-        return [found_of(row, row[0]) for row in rows], rows[0].given if rows else 0
 
     @asynccontextmanager
     async def _by_index(self) -> AsyncIterator[None]:
@@ -294,38 +323,43 @@ def found_of(row: Any, memory: Any) -> Found:
 
 
 @cache
-def _measured(shape: Shape) -> Select[Any]:
+def _measured(shape: Shape) -> Any:
     """How many there are with an embedding, how many vectors the index has, and how many are left out."""
     # No further than it matters.
     most = func.greatest(EXACT_ROWS + 1, func.least(COUNTED, INDEXED / RARE))
     embedded = _counted(and_(shape.holds(), Memory.embedding.is_not(None)), most)
-    left_out: Any = _counted(shape.suppressed(), COUNTED) + _counted(shape.expired(), COUNTED)
-    return select(embedded, INDEXED, left_out)
+    return select(embedded, INDEXED, left_out(shape))
 
 
 @cache
 def _nearest(shape: Shape, way: Way, dimensions: int) -> Select[Any]:
     """The nearest memories, with their similarity."""
-    near = _near(shape, way, dimensions)
-    statement = select(Memory, 1 - near.c.distance).join(near, near.c.id == Memory.id)
-    return statement.order_by(near.c.distance, near.c.id).limit(bindparam("limit", type_=Integer()))
+    leg = near(shape, way, dimensions)
+    statement = select(Memory, 1 - leg.c.distance).join(leg, leg.c.id == Memory.id)
+    return statement.order_by(leg.c.distance, leg.c.id).limit(bindparam("limit", type_=Integer()))
 
 
 @cache
 def _told(shape: Shape) -> Select[Any]:
     """The memories that hold the words."""
-    said = _said(shape)
+    said = spoken(texts(shape).subquery())
     return select(Memory).join(said, said.c.id == Memory.id).order_by(said.c.place)
 
 
 @cache
 def _recalled(shape: Shape, way: Way, dimensions: int, has_words: bool) -> Select[Any]:  # noqa: FBT001 - a part of the key
     """The best memories, what their scores are made of, and `given`, how many the leg of meaning gave."""
-    near = _near(shape, way, dimensions) if way else None
-    found = best(fuse(near, _said(shape) if has_words else None), _facts(), NOW)
-    given = select(func.count()).select_from(near).scalar_subquery() if near is not None else literal(0)
+    leg = near(shape, way, dimensions) if way else None
+    found = best(fuse(leg, spoken(texts(shape).subquery()) if has_words else None), _facts(), NOW)
+    given = select(func.count()).select_from(leg).scalar_subquery() if leg is not None else literal(0)
     statement = select(Memory, found, given.label("given")).join(found, found.c.id == Memory.id)
     return statement.order_by(found.c.score.desc(), found.c.id)
+
+
+def left_out(shape: Shape) -> ColumnElement[int]:
+    """How many are left out because they do not hold."""
+    counted: Any = _counted(shape.suppressed(), COUNTED) + _counted(shape.expired(), COUNTED)
+    return cast(counted, Integer)
 
 
 def _counted(where: ColumnElement[bool], most: Any) -> ColumnElement[int]:
@@ -333,7 +367,7 @@ def _counted(where: ColumnElement[bool], most: Any) -> ColumnElement[int]:
     return select(func.count()).select_from(some).scalar_subquery()
 
 
-def _near(shape: Shape, way: Way, dimensions: int) -> CTE:
+def near(shape: Shape, way: Way, dimensions: int) -> CTE:
     """The leg of meaning: `id` and `distance`. The index gives them nearly in order, so readers put them in order."""
     distance = Memory.embedding.op("<=>", return_type=Float())(EMBEDDING).label("distance")
     statement = select(Memory.id, distance).where(shape.holds(), Memory.embedding.is_not(None))
@@ -347,10 +381,10 @@ def _near(shape: Shape, way: Way, dimensions: int) -> CTE:
     return statement.limit(bindparam("pool", type_=Integer())).cte("near").prefix_with("MATERIALIZED")
 
 
-def _said(shape: Shape) -> CTE:
-    """The leg of words: `id` and `place`."""
+def texts(shape: Shape) -> Any:
+    """What may be found by words: `id` and `words`."""
     ours = cast(func.quote_literal(literal_column("'team '").op("||")(cast(TEAM, Text))), TSQUERY)
-    return spoken(select(Memory.id, Memory.words).where(shape.holds(), Memory.words.op("@@")(ours)).subquery())
+    return select(Memory.id, Memory.words).where(shape.holds(), Memory.words.op("@@")(ours))
 
 
 def _facts() -> Any:

@@ -60,7 +60,7 @@ class Recall:
             weights=asked.weights,
         )
         if asked.as_of is not None:
-            return await self._recall_at(question, scope_of(asked, now=asked.as_of))
+            return await self._recall_at(question, scope_of(asked, now=asked.as_of, past=True))
         scope = scope_of(asked, now=now)
         extent = await self._memories.measure(scope)
         found, is_exact = await self._memories.recall(question, scope, extent)
@@ -122,9 +122,10 @@ class Recall:
     async def _recall_at(self, question: Question, scope: Scope) -> Recollection:
         # Asked first: what begins to change after that is later than the moment that was asked about.
         is_stable = await self._log.is_stable(scope.now)
-        found, suppressed = await self._log.recall_at(question, scope)
+        extent = await self._memories.measure(scope)
+        found, suppressed, is_exact = await self._memories.recall_at(question, scope, extent)
         results = [_told(each, past_record(each.memory)) for each in found]
-        return Recollection(results=results, is_exact=True, suppressed=suppressed, is_stable=is_stable)
+        return Recollection(results=results, is_exact=is_exact, suppressed=suppressed, is_stable=is_stable)
 
 
 class Recalled(msgspec.Struct, frozen=True):
@@ -173,7 +174,7 @@ class Accesses:
         return [None] * len(batch)
 
 
-def scope_of(asked: MemorySearchRequest, *, now: datetime) -> Scope:
+def scope_of(asked: MemorySearchRequest, *, now: datetime, past: bool = False) -> Scope:
     """Which memories a question is about."""
     return Scope(
         team_id=asked.team_id,
@@ -184,6 +185,7 @@ def scope_of(asked: MemorySearchRequest, *, now: datetime) -> Scope:
         tags=clean_tags(asked.tags),
         min_importance=asked.min_importance,
         include_superseded=asked.include_superseded,
+        past=past,
     )
 
 
