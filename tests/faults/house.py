@@ -11,14 +11,13 @@ from typing import Any, Literal
 import asyncpg
 import httpx
 
+from aicq.settings import DEFAULT_RATES
 from tests.agents import error_of, find, read
 from tests.faults.writers import Crowd, Sent, client_of
 from tests.process.service import Service
 from tests.servers import RedisServer
 
-RULES = ("register", "who", "channels", "room_create", "room_read", "post", "delete", "dm_send", "dm_read", "find")
-
-UNLIMITED = ",".join([*(f"{rule}=1000000/60" for rule in (*RULES, "failures")), "bytes=1000000000/60"])
+UNLIMITED = ",".join(f"{rule}=1000000000/60" for rule in DEFAULT_RATES)
 
 HEALED = 30.0
 """Seconds that everything gets to be in order again."""

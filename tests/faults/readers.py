@@ -78,20 +78,20 @@ class Reader:
     def last(self) -> int:
         return int(self.record[-1]["seq"]) if self.record else 0
 
-    async def read(self, *, until: asyncio.Event, drop_every: int = 0) -> None:
-        """Reads until told to stop; drops the connection by itself now and then."""
-        while not until.is_set():
+    async def read(self, *, drop_every: int = 0) -> None:
+        """Reads until it is cancelled; drops the connection by itself now and then."""
+        while True:
             after = self.record[-1]["id"] if self.record else "0" * 26
             with contextlib.suppress(httpx.TransportError, TimeoutError):
                 async with Stream.opened(self._url, self.room, **{"Last-Event-ID": after}) as stream:
                     if stream.answer.status_code == 200:
-                        await self._read(stream, until, drop_every)
+                        await self._read(stream, drop_every)
             self.dropped += 1
             await asyncio.sleep(0.02)
 
-    async def _read(self, stream: Stream, until: asyncio.Event, drop_every: int) -> None:
+    async def _read(self, stream: Stream, drop_every: int) -> None:
         count = 0
-        while not until.is_set():
+        while True:
             event = await stream.next()
             if event is None or event["kind"] == "end":
                 return

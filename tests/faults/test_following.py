@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from aicq.bench.followers import follow
+from aicq.bench.traffic import Agent
+from aicq.ids import to_ulid
 from tests.agents import register
 from tests.faults.house import House
 from tests.faults.readers import PATIENCE, Reader, Stream
@@ -179,30 +182,45 @@ async def restart_the_hot_store(house: House) -> None:
 
 async def test_every_reader_reads_the_log_through_everything(house: House) -> None:
     await house.stand_up()
-    over = asyncio.Event()
-    async with Crowd.writing(house.service.url, writers=8, rooms=2) as crowd:
+    async with Crowd.writing(house.service.url, writers=20, rooms=2, changes=True) as crowd:
         readers = [Reader(house.service.url, crowd.rooms[number % 2]) for number in range(12)]
         drops = [0, 7, 0, 31, 100, 0] * 2
         reading = [
-            asyncio.create_task(reader.read(until=over, drop_every=every))
-            for reader, every in zip(readers, drops, strict=True)
+            asyncio.create_task(reader.read(drop_every=every)) for reader, every in zip(readers, drops, strict=True)
         ]
-        await crowd.progress()
+        await crowd.progress(4)
         for disturb in (cut_listeners, kill_worker, restart_the_hot_store):
             await disturb(house)
-            await crowd.progress()
+            await crowd.progress(4)
             await house.until_healthy()
     async with house.database() as database:
         logs = {
-            room: await database.fetch("SELECT seq, body FROM messages WHERE room_id = $1::uuid ORDER BY seq", room)
+            room: await database.fetch(
+                "SELECT seq, id, entry FROM messages WHERE room_id = $1::uuid ORDER BY seq", room
+            )
             for room in crowd.rooms
         }
     for reader in readers:
         await reader.until(len(logs[reader.room]))
-    over.set()
-    await asyncio.gather(*reading)
+    # What they wait for would never come.
+    assert [task.cancel() for task in reading] == [True] * len(readers)
+    await asyncio.gather(*reading, return_exceptions=True)
     for reader in readers:
-        assert [(event["seq"], event["body"]) for event in reader.record] == [tuple(row) for row in logs[reader.room]]
+        record = [(event["seq"], event["id"], event["kind"]) for event in reader.record]
+        assert record == [(row["seq"], to_ulid(row["id"]), row["entry"]) for row in logs[reader.room]]
+    for log in logs.values():
+        assert {row["entry"] for row in log} == {"message", "edit", "delete"}
+
+
+async def test_a_thousand_follow_one_room_on_two_workers(house: House) -> None:
+    await house.stand_up()
+    agent = Agent()
+    async with client_of(house.service.url) as http:
+        agent.id = (await http.post("/register", json={"public_key": agent.public_key})).json()["id"]
+        room = await (await register(http)).create_room()
+        # Whoever gets an entry twice, out of order or never fails.
+        times = await follow(house.service.port, agent, room, followers=1000, seconds=1)
+        assert len(times) == 4000
 
 
 async def test_a_watch_goes_on_where_it_was_after_the_service_was_killed(house: House) -> None:

@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 import httpx
@@ -62,10 +62,12 @@ class Writer:
         agent: Who writes.
         rooms: Where, in turn.
         name: A word that nobody else uses.
+        changes: Edit and delete some of the messages.
     """
 
-    def __init__(self, agent: Agent, rooms: list[str], name: str) -> None:
+    def __init__(self, agent: Agent, rooms: list[str], name: str, *, changes: bool = False) -> None:
         self._agent = agent
+        self._changes = changes
         self._rooms = itertools.cycle(rooms)
         self._name = name
         self._numbers = itertools.count()
@@ -78,6 +80,16 @@ class Writer:
     async def write(self) -> None:
         while not self.is_over:
             await self.write_one()
+            if self._changes:
+                await self._change(self.sent[-1])
+
+    async def _change(self, sent: Sent) -> None:
+        """Edits one of three messages and deletes the next; what becomes of it the log will tell."""
+        if sent.id is None or len(self.sent) % 3 == 0:
+            return
+        verb, content = ("PATCH", {"body": f"{sent.text}, edited"}) if len(self.sent) % 3 == 1 else ("DELETE", None)
+        with suppress(httpx.TransportError):
+            await self._agent.send(verb, f"/v1/rooms/{sent.room_id}/messages/{sent.id}", content)
 
     async def write_one(self) -> None:
         number = next(self._numbers)
@@ -141,14 +153,15 @@ class Crowd:
 
     @classmethod
     @asynccontextmanager
-    async def writing(cls, url: str, *, writers: int, rooms: int) -> AsyncIterator[Self]:
+    async def writing(cls, url: str, *, writers: int, rooms: int, changes: bool = False) -> AsyncIterator[Self]:
         """Has writers write to new rooms for as long as the context is open; all has been answered when it closes."""
         token = f"t{secrets.token_hex(4)}"
         clients = [client_of(url) for _ in range(writers)]
         try:
             agents = [await register(client, "writer") for client in clients]
             room_ids = [await agents[0].create_room("room") for _ in range(rooms)]
-            crowd = cls([Writer(agent, room_ids, f"{token}w{n}") for n, agent in enumerate(agents)], room_ids)
+            each = [Writer(agent, room_ids, f"{token}w{n}", changes=changes) for n, agent in enumerate(agents)]
+            crowd = cls(each, room_ids)
             async with asyncio.TaskGroup() as group:
                 for writer in crowd.writers:
                     group.create_task(writer.write())
