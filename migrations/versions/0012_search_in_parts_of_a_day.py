@@ -1,0 +1,129 @@
+"""Search in Postgres: the last four hours are looked through before the whole day.
+
+A word that hundreds of a day's messages hold, but hardly any of the newest, was looked up in the whole day at once,
+and each message that holds it costs a page. Of a million messages such a search read up to 2,157 pages, and up to 2,539
+if a common word went with the rare one; now 1,061 and 1,655.
+"""
+
+from aicq.db.scripts import run_script
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+# As in migration 0003, but for the three parts that are left open.
+SEARCH = """
+CREATE OR REPLACE FUNCTION hot_messages_search(
+    p_epoch bigint, p_words text[], p_room uuid, p_after bigint, p_from uuid, p_limit bigint, p_candidates bigint,
+    OUT stale boolean, OUT truncated boolean, OUT rooms uuid[], OUT wires bytea[]
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    query tsquery := array_to_string(p_words, ' & ')::tsquery;
+    walked CONSTANT bigint := 2000;
+    small CONSTANT bigint := 10000;
+    reach record;
+    part record;
+    edge record;
+    times bigint[] := '{}';
+    ids uuid[] := '{}';
+    upper_end bigint;
+    lower_end bigint;
+%(declared)s    hits bigint;
+    kept bigint;
+BEGIN
+    stale := false;
+    truncated := false;
+    LOCK TABLE hot_messages IN ACCESS SHARE MODE; -- before the look at the mark: who begins an epoch truncates
+    PERFORM FROM hot_mark WHERE epoch = p_epoch;
+    IF NOT FOUND THEN
+        stale := true;
+        RETURN;
+    END IF;
+
+    SELECT array_agg(w.room_id), array_agg(w.wire) INTO rooms, wires
+    FROM hot_messages_walk(query, p_room, p_after, p_from, least(p_candidates, walked), p_limit) w;
+    IF cardinality(wires) = p_limit THEN
+        RETURN;
+    END IF;
+    hits := coalesce(cardinality(wires), CASE WHEN cardinality(p_words) = 1 THEN 1 ELSE 0 END);
+    SELECT * INTO reach FROM hot_messages_reach(p_room, p_after, p_from, CASE WHEN hits > 0 THEN walked ELSE 1 END);
+    upper_end := reach.newest;
+    lower_end := p_after;
+%(first)s    rooms := '{}';
+    wires := '{}';
+    WHILE upper_end > p_after AND cardinality(wires) < p_limit LOOP
+        SELECT coalesce(array_agg(o.ts), '{}') AS times, coalesce(array_agg(o.room_id), '{}') AS rooms,
+            coalesce(array_agg(o.id), '{}') AS ids, coalesce(array_agg(o.wire), '{}') AS wires
+        INTO part FROM (
+            SELECT f.ts, f.room_id, f.id, h.wire
+            FROM hot_messages_find(query, p_room, lower_end, upper_end, p_limit - cardinality(wires)) f
+            JOIN hot_messages h ON h.room_id = f.room_id AND h.id = f.id AND h.tsv @@ query
+            ORDER BY f.ts DESC, f.room_id DESC, f.id DESC
+        ) o;
+        times := times || part.times;
+        rooms := rooms || part.rooms;
+        ids := ids || part.ids;
+        wires := wires || part.wires;
+        upper_end := lower_end;
+        %(next)s
+    END LOOP;
+
+    IF cardinality(p_words) = 1 AND p_limit <= p_candidates OR pg_relation_size('hot_messages') > 100000000 THEN
+        RETURN;
+    END IF;
+    SELECT * INTO reach FROM hot_messages_reach(p_room, p_after, p_from, small + 1);
+    IF reach.number <= p_candidates OR reach.number > small THEN
+        RETURN;
+    END IF;
+    SELECT w.* INTO edge FROM hot_messages_nth(p_words, p_room, p_after, p_from, small, p_candidates) w
+    ORDER BY w.number, w.n LIMIT 1;
+    IF edge.number <= p_candidates THEN
+        RETURN;
+    END IF;
+    SELECT count(*) INTO kept FROM unnest(times, rooms, ids) AS o (ts, room_id, id)
+    WHERE (o.ts, o.room_id, o.id) >= (edge.ts, edge.room_id, edge.id);
+    rooms := rooms[:kept];
+    wires := wires[:kept];
+    truncated := kept < p_limit;
+END
+$$;
+"""
+
+UPGRADE = SEARCH % {
+    "declared": """\
+    part_of_day bigint;
+""",
+    "first": """\
+    part_of_day := greatest(p_after, upper_end - 14400000);
+    IF hits > 0 AND reach.number = walked THEN
+        lower_end := greatest(part_of_day, upper_end - (upper_end - reach.oldest + 1) * 3 * p_limit / (2 * hits));
+    ELSIF hits = 0 THEN
+        lower_end := part_of_day;
+    END IF;
+""",
+    "next": "lower_end := CASE WHEN lower_end > part_of_day THEN part_of_day ELSE p_after END;",
+}
+
+DOWNGRADE = SEARCH % {
+    "declared": "",
+    "first": """\
+    IF hits > 0 AND reach.number = walked THEN
+        lower_end := greatest(
+            p_after, upper_end - least((upper_end - reach.oldest + 1) * 3 * p_limit / (2 * hits), 14400000)
+        );
+    END IF;
+""",
+    "next": "lower_end := p_after;",
+}
+
+
+def upgrade() -> None:
+    """Applies this step."""
+    run_script(UPGRADE)
+
+
+def downgrade() -> None:
+    """Takes this step back."""
+    run_script(DOWNGRADE)
