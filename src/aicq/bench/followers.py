@@ -112,7 +112,7 @@ async def follow(port: int, agent: Agent, room_id: str, *, followers: int, secon
         await room.until(lambda: room.opened == followers)
         count = max(1, int(seconds / EVERY))
         for _ in range(count):
-            await _post(port, agent, room_id)
+            await post(port, agent, room_id)
             await asyncio.sleep(EVERY)
         await room.until(lambda: len(room.times) >= count * followers)
     finally:
@@ -121,12 +121,15 @@ async def follow(port: int, agent: Agent, room_id: str, *, followers: int, secon
     return room.times
 
 
-async def _post(port: int, agent: Agent, room_id: str) -> None:
+async def post(port: int, agent: Agent, room_id: str) -> int:
+    """Posts the time and returns it, in nanoseconds, when it is acknowledged."""
+    now = time.perf_counter_ns()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(agent.signed(f"/room/{room_id}", b'{"body":"%d"}' % time.perf_counter_ns()))
+        writer.write(agent.signed(f"/room/{room_id}", b'{"body":"%d"}' % now))
         head = await reader.readuntil(b"\r\n")
         if b" 201 " not in head:
             raise StartError(f"A post was not answered as it must be: {head.decode().strip()}.")
     finally:
         writer.close()
+    return now

@@ -53,7 +53,13 @@ FOLLOWERS = 1_000
 FOLLOWING_GOAL_MS = 250.0
 """The most that 99 of 100 deliveries may take."""
 
-NAMES = (*(row.name for row in ROWS), CALLS, FOLLOWING)
+WATCHING = "watch"
+"""The name of the row that times how long a message takes until `aicq agent watch` has told it."""
+
+WATCHING_GOAL_MS = 50.0
+"""The most that 99 of 100 messages may take."""
+
+NAMES = (*(row.name for row in ROWS), CALLS, FOLLOWING, WATCHING)
 """What is measured unless it is said otherwise."""
 
 SEARCHING = "search-million"

@@ -39,10 +39,13 @@ from aicq.bench.rows import (
     ROWS,
     SEARCHING,
     STORES,
+    WATCHING,
+    WATCHING_GOAL_MS,
     Row,
 )
 from aicq.bench.servers import Target
 from aicq.bench.traffic import posts, read
+from aicq.bench.watching import watch
 from aicq.errors import StartError
 
 PAGE_FILL = 64
@@ -148,6 +151,7 @@ class Bench:
         compared = [self._compare(row) for row in ROWS if row.name in self._plan.rows]
         timed = self._time_calls() if CALLS in self._plan.rows else []
         timed += [self._time_following()] if FOLLOWING in self._plan.rows else []
+        timed += [self._time_watching()] if WATCHING in self._plan.rows else []
         timed += self._time_searches() if SEARCHING in self._plan.rows else []
         compared += self._compare_lengths() if GROWING in self._plan.rows else []
         self._tell("comparing the logs with what was acknowledged")
@@ -244,6 +248,19 @@ class Bench:
                 product.acknowledged += len(arrived) // FOLLOWERS
                 times[product.name] += arrived
         return Timed(f"a post to each of {FOLLOWERS:,} followers", times, FOLLOWING_GOAL_MS)
+
+    def _time_watching(self) -> Timed:
+        """Times what a person sees who watches a room; one agent posts four times a second at most."""
+        times: dict[str, list[float]] = {product.name: [] for product in self._products}
+        for number in range(self._plan.rounds):
+            self._tell(f"{WATCHING}: round {number + 1} of {self._plan.rounds}")
+            for product in self._products:
+                room, seconds = product.rooms[0], 2 * self._plan.seconds
+                newest = servers.newest(product.port, room)
+                told = self._runner.run(watch(product.port, product.agents[0], room, after=newest, seconds=seconds))
+                product.acknowledged += len(told) + 1
+                times[product.name] += told
+        return Timed("a post told by aicq agent watch", times, WATCHING_GOAL_MS)
 
     def _time_searches(self) -> list[Timed]:
         """Times searches of a full hot store, one after the other."""

@@ -255,6 +255,13 @@ def _answers(port: int, path: str) -> bool:
     return False
 
 
+def newest(port: int, room_id: str) -> str:
+    """The ULID of a room's newest message; that of none before the first."""
+    _, page = ask(port, "GET", f"/room/{room_id}?limit=1")
+    messages = msgspec.json.decode(page)["messages"]
+    return str(messages[0]["id"]) if messages else "0" * 26
+
+
 def ask(port: int, method: str, path: str, document: object = None) -> tuple[int, bytes]:
     """One request, one answer; for all that is not measured."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_WITHIN)
