@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.agents import Agent, error_of, register
-from tests.guilds.founding import BAN, KICK, Guild, found, page, permissions, post
+from tests.guilds.founding import BAN, KICK, VIEW, Guild, found, page, permissions, post
 from tests.people import sign_up
 
 pytestmark = pytest.mark.anyio
@@ -203,20 +203,37 @@ async def test_with_a_membership_end_roles_and_places_in_channels(http: httpx.As
     assert (await member.send("GET", "/v1/rooms")).json()["items"] == []
 
 
+async def test_nobody_makes_themselves_a_member_of_a_channel(http: httpx.AsyncClient) -> None:
+    owner, member = await register(http), await register(http)
+    guild = await found(owner, member)
+    answer = await member.send("PUT", f"/v1/rooms/{await guild.channel()}/members/{member.id}", {})
+    assert (answer.status_code, error_of(answer)) == (403, "your role in this room does not allow it")
+
+
 async def test_who_is_banned_is_out_and_stays_out_until_it_is_lifted(http: httpx.AsyncClient) -> None:
-    owner, keeper, member = [await register(http) for _ in range(3)]
-    guild = await found(owner, keeper, member)
+    owner, higher, keeper, member = [await register(http) for _ in range(4)]
+    guild = await found(owner, higher, keeper, member)
+    await guild.role(VIEW, higher)
     await guild.role(BAN, keeper)
     code = (await owner.send("POST", f"{guild.path}/invites", {})).json()["code"]
     bans = f"{guild.path}/bans"
-    assert (await member.send("PUT", f"{bans}/{keeper.id}", {})).status_code == 403
-    assert (await keeper.send("PUT", f"{bans}/{owner.id}", {})).status_code == 403
+    for answer in (
+        await member.send("PUT", f"{bans}/{keeper.id}", {}),
+        await member.send("DELETE", f"{bans}/{keeper.id}"),
+        await member.send("GET", bans),
+    ):
+        assert (answer.status_code, error_of(answer)) == (403, "your roles in this guild do not allow it")
+    for who in (owner, keeper):
+        answer = await keeper.send("PUT", f"{bans}/{who.id}", {})
+        assert (answer.status_code, error_of(answer)) == (403, "you cannot ban the owner or yourself")
+    answer = await keeper.send("PUT", f"{bans}/{higher.id}", {})
+    assert (answer.status_code, error_of(answer)) == (403, "they stand as high as you or higher")
     assert (await keeper.send("PUT", f"{bans}/{uuid.uuid4()}", {})).status_code == 404
     for _ in range(2):
         assert (await keeper.send("PUT", f"{bans}/{member.id}", {"reason": "spam"})).status_code == 204
     [ban] = (await keeper.send("GET", bans)).json()["items"]
     assert (ban["actor_id"], ban["banned_by"], ban["reason"]) == (member.id, keeper.id, "spam")
-    assert await guild.members() == {owner.id, keeper.id}
+    assert await guild.members() == {owner.id, higher.id, keeper.id}
     for answer in (
         await member.send("POST", "/v1/guilds/join", {"code": code}),
         await owner.send("PUT", f"{guild.path}/members/{member.id}"),

@@ -50,13 +50,16 @@ async def test_a_member_may_do_what_everyone_and_their_roles_allow(http: httpx.A
     roles=st.lists(st.tuples(st.integers(0, 255), st.booleans()), max_size=4),
     is_owner=st.booleans(),
     is_member=st.booleans(),
+    is_active=st.booleans(),
 )
 async def test_permissions_are_those_of_a_plain_model(
     database: Connection,
+    *,
     everyone: int,
     roles: list[tuple[int, bool]],
-    is_owner: bool,  # noqa: FBT001 - likewise
-    is_member: bool,  # noqa: FBT001 - likewise
+    is_owner: bool,
+    is_member: bool,
+    is_active: bool,
 ) -> None:
     owner, actor = [await database.fetchval("INSERT INTO agents DEFAULT VALUES RETURNING id") for _ in range(2)]
     founder = actor if is_owner else owner
@@ -75,12 +78,15 @@ async def test_permissions_are_those_of_a_plain_model(
         if is_held and (is_member or is_owner):
             held.append((position, allowed))
             await database.execute("INSERT INTO member_roles VALUES ($1, $2, $3)", guild, actor, role)
+    if not is_active:
+        await database.execute("UPDATE agents SET status = 'paused' WHERE id = $1", actor)
     all_bits = reduce(or_, (allowed for _, allowed in held), everyone)
-    wanted = 255 if all_bits & ADMINISTRATOR else all_bits if all_bits & VIEW else 0
+    wanted = 255 if is_owner or all_bits & ADMINISTRATOR else all_bits if all_bits & VIEW else 0
+    wanted = wanted if is_active else 0
     row = await database.fetchrow("SELECT guild_permissions($1, $2), guild_rank($1, $2)", guild, actor)
     assert row is not None
     if is_owner:
-        assert tuple(row) == (255, 2**31 - 1)
+        assert tuple(row) == (wanted, 2**31 - 1)
     elif is_member:
         assert tuple(row) == (wanted, max((position for position, _ in held), default=0))
     else:

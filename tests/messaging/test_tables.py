@@ -163,3 +163,24 @@ async def test_of_a_deleted_message_a_reader_forgets_that_alone(database: Connec
     await database.execute("DELETE FROM messages")
     places = await database.fetch("SELECT room_id, last_read_message_id FROM room_members")
     assert {(row["room_id"] is None, row["last_read_message_id"]) for row in places} == {(False, None)}
+
+
+@pytest.mark.parametrize(
+    ("role", "public", "private"),
+    [("owner", 11, 11), ("admin", 11, 11), ("member", 3, 3), ("viewer", 3, 1), (None, 3, 0)],
+)
+async def test_a_room_allows_what_the_role_in_it_says_and_nothing_to_who_is_not_active(
+    database: Connection, role: str | None, public: int, private: int
+) -> None:
+    room = await database.fetchval("INSERT INTO rooms (name) VALUES ('plain') RETURNING id")
+    actor = await database.fetchval("SELECT id FROM who WHERE name = 'holder'")
+    if role is not None:
+        await database.execute(
+            "INSERT INTO room_members (room_id, actor_id, role) VALUES ($1, $2, $3)", room, actor, role
+        )
+    may = "SELECT room_permissions($1, $2)"
+    assert await database.fetchval(may, room, actor) == public
+    await database.execute("UPDATE rooms SET is_private = true WHERE id = $1", room)
+    assert await database.fetchval(may, room, actor) == private
+    await database.execute("UPDATE agents SET status = 'paused' WHERE id = $1", actor)
+    assert await database.fetchval(may, room, actor) == 0

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from aicq.client import AgentKey
+from aicq.ids import from_ulid
 from aicq.messaging.repositories import room_views
 from tests.agents import GLOBAL, error_of, register
 from tests.guilds.founding import Caller, found, post
@@ -54,13 +55,17 @@ async def test_what_others_said_since_one_joined_or_read_is_unread(http: httpx.A
     assert await unread(member) == {room: 1}
 
 
-async def test_reading_goes_on_and_never_back(http: httpx.AsyncClient) -> None:
+async def test_reading_goes_on_and_never_back(http: httpx.AsyncClient, database: Connection) -> None:
     owner, member = await register(http), await register(http)
     room = await owner.create_room("room")
     await member.send("PUT", f"/v1/rooms/{room}/members/{member.id}", {})
     ids = await say(owner, room, "one", "two", "three")
     assert await mark(member, room, ids[2]) == (ids[2], 0)
     assert await mark(member, room, ids[0]) == (ids[2], 0)
+    places = await database.fetch(
+        "SELECT last_read_message_id FROM room_members WHERE last_read_message_id IS NOT NULL"
+    )
+    assert [place[0] for place in places] == [from_ulid(ids[2])]
     assert await mark(member, room, ids[2]) == (ids[2], 0)
 
 
@@ -171,6 +176,8 @@ async def test_only_what_one_may_see_is_marked_and_told(http: httpx.AsyncClient)
     for part in ("", "/readers"):
         told = await stranger.send("GET", f"/v1/rooms/{room}/messages/{message}{part}", headers=key)
         assert told.status_code == 200
+    refused = await stranger.send("GET", f"/v1/rooms/{room}/messages/{message}/readers")
+    assert (refused.status_code, error_of(refused)) == (403, "you are not a member of this room")
 
 
 async def test_what_is_no_message_of_the_room_is_neither_marked_nor_read(http: httpx.AsyncClient) -> None:
