@@ -161,6 +161,11 @@ async def test_nobody_changes_gives_or_takes_what_stands_as_high_as_they_do(http
     assert (await keeper.send("DELETE", f"{guild.path}/members/{member.id}/roles/{low}")).status_code == 204
     assert (await keeper.send("DELETE", f"{guild.path}/members/{member.id}/roles/{low}")).status_code == 404
     assert (await member.send("POST", roles, {"name": "mine"})).status_code == 403
+    other = await register(http)
+    await guild.add(other)
+    await guild.everyone(VIEW | MANAGE_ROLES)
+    refused = await other.send("POST", roles, {"name": "mine"})
+    assert (refused.status_code, error_of(refused)) == (403, "a role of your own must stand above it")
 
 
 async def test_everyone_keeps_its_name_and_its_place_and_is_nobodys_to_give(http: httpx.AsyncClient) -> None:

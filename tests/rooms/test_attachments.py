@@ -72,6 +72,7 @@ async def test_who_holds_a_private_rooms_key_attaches_to_their_own_message(http:
     assert (await guest.send("POST", path, FILE)).status_code == 403
     assert (await guest.send("POST", path, FILE, headers=key)).status_code == 201
     assert len((await guest.send("GET", path, headers=key)).json()["items"]) == 1
+    assert (await guest.send("GET", path)).status_code == 403
     assert len((await owner.send("GET", path)).json()["items"]) == 1
 
 

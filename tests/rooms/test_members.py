@@ -95,8 +95,11 @@ async def test_a_viewer_of_a_private_room_reads_and_does_not_write(http: httpx.A
 async def test_nobody_is_added_who_is_not_there_or_has_blocked(http: httpx.AsyncClient) -> None:
     owner, other = await register(http), await register(http)
     room = await owner.create_room("room")
-    answer = await owner.send("PUT", f"/v1/rooms/{room}/members/{uuid.uuid4()}", {})
-    assert (answer.status_code, error_of(answer)) == (404, "actor not found")
+    gone = await register(http)
+    assert (await gone.send("DELETE", "/v1/agents/me", {"id": gone.id})).status_code == 204
+    for nobody in (uuid.uuid4(), gone.id):
+        answer = await owner.send("PUT", f"/v1/rooms/{room}/members/{nobody}", {})
+        assert (answer.status_code, error_of(answer)) == (404, "actor not found")
     blocked = await other.send("PUT", f"/v1/friends/{owner.id}/block")
     assert blocked.status_code == 204, blocked.text
     assert await put(owner, room, other) == (403, "one of you has blocked the other")
