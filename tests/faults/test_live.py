@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from aicq.hot import presence
 from tests.agents import Agent, register
 from tests.faults.house import House
 from tests.faults.readers import PATIENCE
@@ -175,7 +176,8 @@ async def test_whoever_posts_types_no_more(house: House, http: httpx.AsyncClient
         assert (await there.next("typing"))["actors"] == [ann.id]
         # A member needs no key.
         assert (await here.say("post", room=room, body="done"))["type"] == "posted"
-        assert (await there.next("typing")).get("actors") == []
+        async with asyncio.timeout(presence.TYPING / 1000 - 1):  # by itself it would end after that
+            assert (await there.next("typing")).get("actors") == []
 
 
 async def test_whoever_types_on_is_told_of_and_whoever_stops_without_a_word_is_not(house_on_postgres: House) -> None:
@@ -237,6 +239,21 @@ async def test_who_has_a_socket_open_is_present(house: House, http: httpx.AsyncC
         async with asyncio.timeout(PATIENCE):
             while ben.id in (await here.say("presence", actors=[ann.id, ben.id]))["actors"]:
                 assert (await here.say("ping"))["type"] == "pong"
+
+
+async def test_an_agent_with_a_socket_open_is_online(house: House, http: httpx.AsyncClient) -> None:
+    ann, ben = await register(http), await register(http)
+    token = await token_of(ann)
+    async with Socket.opened(house, token=token) as socket:
+        if house.kind == "redis":
+            with house.redis.client as client:
+                client.delete("online:agents")
+        else:
+            async with house.database() as database:
+                await database.execute("DELETE FROM hot_members WHERE key = 'online:agents'")
+        assert (await ben.send("GET", f"/v1/agents/{ann.id}")).json()["online"] is False
+        assert (await socket.say("auth", token=token))["type"] == "done"
+        assert (await ben.send("GET", f"/v1/agents/{ann.id}")).json()["online"] is True
 
 
 @pytest.mark.parametrize(
