@@ -61,6 +61,7 @@ async def test_for_others_there_is_nothing_and_viewers_only_read(house: House, h
         ("GET", f"{path}/past?at=2026-01-01T00:00:00Z", None),
         ("GET", f"/v1/memories?team={team}", None),
         ("GET", f"/v1/memories/past?team={team}&at=2026-01-01T00:00:00Z", None),
+        ("GET", f"/v1/memories/log?team={team}&since=2026-01-01T00:00:00Z", None),
         ("POST", "/v1/memories/recall", {"team_id": team, "query": "tea"}),
     ]
     changing = [
@@ -303,6 +304,23 @@ async def test_the_past_is_told_as_it_was_told_then(house: House, database: Conn
     assert (await ask(house.ada, "GET", f"{path}/past?at={moments[0]}"))["memory"] == states[0]
     assert (await ask(house.ada, "GET", f"{path}/log"))["items"][-1]["action"] == "deleted"
     assert (await refusal(house.ada, "GET", path))[0] == 404
+
+
+async def test_what_was_done_to_a_teams_memories_is_told_in_order(house: House, database: Connection) -> None:
+    since = await now_of(database)
+    first, second = await house.keep("one"), await house.keep("two")
+    await house.keep("mine", memory_type="agent_private", agent_id=house.scout.id)
+    until = await now_of(database)
+    await house.change(first, importance=9)
+    path = f"/v1/memories/log?team={house.team}&since={since}"
+    shown = [(entry["memory_id"], entry["action"]) for entry in (await ask(house.ada, "GET", path))["items"]]
+    assert shown == [(first["id"], "created"), (second["id"], "created"), (first["id"], "updated")]
+    page = await ask(house.scout, "GET", f"{path}&limit=2")
+    rest = await ask(house.scout, "GET", f"{path}&cursor={page['next']}")
+    assert [len(page["items"]), len(rest["items"]), rest["next"], rest["is_stable"]] == [2, 2, None, True]
+    assert len((await ask(house.ada, "GET", f"{path}&until={until}"))["items"]) == 2
+    assert (await refusal(house.scout, "GET", f"{path}&until=x"))[::2] == (400, "until")
+    assert (await refusal(house.scout, "GET", f"{path}&cursor=WyJ4Il0"))[::2] == (400, "cursor")
 
 
 async def test_every_recall_counts_however_many_recall_at_once(house: House, memory: MemoryPlugin) -> None:

@@ -1,6 +1,8 @@
 """Recalling memories, now and as of a past moment, and what was done to them."""
 
+from datetime import UTC, datetime
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from litestar import Controller, get, post
@@ -17,11 +19,13 @@ from aicq.http.resources.fields import read_moment
 from aicq.memory.controllers.memories import MemoryId, Team
 from aicq.memory.controllers.visit import REQUEST_BYTES, Visit, memory_key
 from aicq.memory.schemas.memories import (
+    MemoryEntry,
     MemoryHistory,
     MemorySearchRequest,
     PastMemory,
     PastPage,
     Recollection,
+    TeamHistory,
 )
 
 Version = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -31,6 +35,10 @@ At = Annotated[
     QueryParameter(
         description="The moment, with its time zone: `2026-11-22T10:00:00Z`.", schema_extra={"format": "date-time"}
     ),
+]
+
+UntilThen = Annotated[
+    str, QueryParameter(description="Only what was done before this moment; now.", schema_extra={"format": "date-time"})
 ]
 
 
@@ -84,6 +92,32 @@ class RecallController(Controller):
         return PastPage(list(rows), is_stable, following)
 
     @get(
+        "/log",
+        operation_id="ListTeamMemoryLog",
+        before_request=authenticated("read"),
+        responses=problems(*SIGNED_OR_BEARING, InvalidRequest, NotFound),
+        operation_class=Call,
+    )
+    async def history_of_team(
+        self,
+        visit: NamedDependency[Visit],
+        team: Team,
+        since: At,
+        until: UntilThen = "",
+        limit: Limit = USUAL,
+        cursor: Cursor = None,
+    ) -> TeamHistory:
+        """Lists what was done to a team's memories in a time, the oldest first."""
+        first, after = read_moment("since", since), last_entry(cursor)
+        last = read_moment("until", until) if until else from_ms(now_ms())
+        await (await visit.enter()).team(team, field="team")
+        found, is_stable = await visit.recall.changes(
+            team, since=first, until=last, reader=visit.caller.id, after=after, limit=limit + 1
+        )
+        rows, following = first_page(found, limit, key_of_entry)
+        return TeamHistory(list(rows), is_stable, following)
+
+    @get(
         "/{memory_id:str}/past",
         operation_id="GetPastMemory",
         before_request=authenticated("read"),
@@ -113,3 +147,20 @@ class RecallController(Controller):
         found = await visit.recall.history(team_id, key, after=after, limit=limit + 1)
         rows, following = first_page(found, limit, lambda entry: [entry.seq])
         return MemoryHistory(list(rows), following)
+
+
+def key_of_entry(entry: MemoryEntry) -> tuple[str, UUID, int]:
+    """What the cursor tells of an entry of a team's log."""
+    return entry.created_at.astimezone(UTC).isoformat(), entry.memory_id, entry.seq
+
+
+def last_entry(cursor: str | None) -> tuple[datetime, UUID, int] | None:
+    """The entry that the page before has ended with.
+
+    Raises:
+        InvalidRequest: No list has given the cursor.
+    """
+    if cursor is None:
+        return None
+    moment, memory_id, seq = read_cursor(cursor, [str, UUID, Version])
+    return read_moment("cursor", moment), memory_id, seq

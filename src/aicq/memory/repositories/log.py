@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import ColumnElement, or_, select, text, tuple_
 
 from aicq.db.repository import Repository
 from aicq.memory.models import MemoryLog
@@ -57,6 +57,7 @@ class MemoryLogRepository(Repository[MemoryLog]):
         *,
         since: datetime,
         until: datetime,
+        reader: UUID | None = None,
         after: tuple[datetime, UUID, int] | None = None,
         limit: int = PAGE,
     ) -> Sequence[MemoryLog]:
@@ -66,11 +67,13 @@ class MemoryLogRepository(Repository[MemoryLog]):
             team_id: The team.
             since: The first moment.
             until: The moment after the last.
+            reader: Who asks; only they are told what they keep for themselves.
             after: The time, the memory and the version of the last entry of the page before.
             limit: The most entries.
         """
         key = (MemoryLog.created_at, MemoryLog.memory_id, MemoryLog.seq)
         where = [MemoryLog.team_id == team_id, MemoryLog.created_at >= since, MemoryLog.created_at < until]
+        where.append(was_told_to(MemoryLog.snapshot, reader))
         if after is not None:
             where.append(tuple_(*key) > after)
         statement = select(MemoryLog).where(*where).order_by(*key).limit(limit)
@@ -101,3 +104,8 @@ class MemoryLogRepository(Repository[MemoryLog]):
     async def is_stable(self, moment: datetime) -> bool:
         """Whether nothing that is being done just now can still change what was at that moment."""
         return bool(await self.session.scalar(IS_STABLE, {"moment": moment}))
+
+
+def was_told_to(snapshot: Any, reader: UUID | None) -> ColumnElement[bool]:
+    """Whether a member of the team may know what a memory was: what an agent keeps for itself, nobody else does."""
+    return or_(snapshot["memory_type"].astext != "agent_private", snapshot["agent_id"].astext == str(reader or ""))

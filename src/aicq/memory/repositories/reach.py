@@ -3,11 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, literal, or_, select
+from sqlalchemy import Select, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aicq.identity.repositories.belonging import role_in_team
 from aicq.memory.models import Conversation, Memory, MemoryLog
+from aicq.memory.repositories.log import was_told_to
 from aicq.memory.repositories.memories import is_told_to
 
 Place = tuple[UUID, str]
@@ -39,8 +40,7 @@ class ReachRepository:
         """At a memory's history, which is there when the memory is not any more."""
         last = select(MemoryLog).where(MemoryLog.memory_id == memory_id).order_by(MemoryLog.seq.desc()).limit(1)
         columns = last.with_only_columns(MemoryLog.team_id, MemoryLog.snapshot).subquery()
-        told, keeper = columns.c.snapshot["memory_type"].astext, columns.c.snapshot["agent_id"].astext
-        is_told = or_(told != "agent_private", keeper == str(self._actor_id))
+        is_told = was_told_to(columns.c.snapshot, self._actor_id)
         return await self._place(select(columns.c.team_id, self._role(columns.c.team_id)).where(is_told))
 
     async def conversation(self, conversation_id: UUID) -> Place | None:

@@ -353,3 +353,17 @@ class MemoryHistory(msgspec.Struct, frozen=True):
 
     items: list[MemoryEntry]
     next: str | None
+
+
+class TeamHistory(msgspec.Struct, frozen=True):
+    """A page of what was done to a team's memories.
+
+    Args:
+        items: What was done, the oldest first.
+        is_stable: Whether the answer stays as it is; a change that is still being made could be of that time.
+        next: The cursor of the next page; null on the last one.
+    """
+
+    items: list[MemoryEntry]
+    is_stable: bool
+    next: str | None

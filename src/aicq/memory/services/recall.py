@@ -119,6 +119,32 @@ class Recall:
         entries = await self._log.list_of(team_id, memory_id, after=after, limit=limit)
         return [msgspec.convert(entry, MemoryEntry, from_attributes=True) for entry in entries]
 
+    async def changes(
+        self,
+        team_id: UUID,
+        *,
+        since: datetime,
+        until: datetime,
+        reader: UUID,
+        after: tuple[datetime, UUID, int] | None,
+        limit: int,
+    ) -> tuple[list[MemoryEntry], bool]:
+        """What was done to a team's memories in a time, the oldest first, and whether that stays as it is.
+
+        Args:
+            team_id: The team.
+            since: The first moment.
+            until: The moment after the last.
+            reader: Who asks; only they are told what they keep for themselves.
+            after: The time, the memory and the version of the last entry of the page before.
+            limit: The most entries.
+        """
+        is_stable = await self._log.is_stable(until)
+        entries = await self._log.list_changes(
+            team_id, since=since, until=until, reader=reader, after=after, limit=limit
+        )
+        return [msgspec.convert(entry, MemoryEntry, from_attributes=True) for entry in entries], is_stable
+
     async def _recall_at(self, question: Question, scope: Scope) -> Recollection:
         # Asked first: what begins to change after that is later than the moment that was asked about.
         is_stable = await self._log.is_stable(scope.now)
