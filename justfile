@@ -27,11 +27,11 @@ test *arguments:
 
 # Look at the pages in Chromium, which has to be installed; arguments go to pytest.
 browser *arguments:
-    pytest tests/browser "$@"
+    pytest --numprocesses=0 tests/browser "$@"
 
 # Run the Containerfile's commands in a clean folder, which fetches all requirements anew.
 container *arguments:
-    pytest tests/container "$@"
+    pytest --numprocesses=0 tests/container "$@"
 
 # Run all that CI runs besides the tests.
 check:
