@@ -63,6 +63,8 @@ def postgres_server(directory: Path) -> Iterator[str]:
 def redis_server(directory: Path) -> Iterator[str]:
     """The URL of a Redis database that may be emptied at any time."""
     if given := os.environ.get("AICQ_TEST_REDIS_URL"):
+        if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+            raise ServersError("AICQ_TEST_REDIS_URL is one database, which one process can use: run pytest with -n0.")
         with redis.Redis.from_url(given) as client:
             if client.dbsize() and not _anything_goes():
                 raise ServersError("AICQ_TEST_REDIS_URL names a database that is not empty; the tests would empty it.")
