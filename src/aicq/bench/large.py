@@ -20,7 +20,7 @@ from aicq.messaging.wire import WireMessage, message_entry
 ROOMS = 100
 """Rooms that the messages are spread over."""
 
-AT_ONCE = 250
+AT_ONCE = 100
 """Messages added in one call."""
 
 SLACK = 1_800_000
