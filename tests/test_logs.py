@@ -83,7 +83,7 @@ asyncio.run(insert('a "name"\\nHINT of more than one line'))
 """
     traced, told = lines_of(body)
     for text in (traced["exception"], told["told"]):
-        assert 'violates check constraint "ck_rooms_dms_are_private"\nDETAIL: ***' in text
+        assert 'violates check constraint "ck_rooms_only_plain_rooms_are_public"\nDETAIL: ***' in text
     assert "[SQL: INSERT INTO rooms" in traced["exception"]
     assert "The above exception was the direct cause" in traced["exception"]
     assert not {

@@ -54,11 +54,11 @@ def type_twice(command: list[str], settings: dict[str, str], typed: str) -> tupl
     if child == 0:
         os.execve(command[0], command, settings)  # noqa: S606 - the command itself
     shown = b""
-    for _ in range(2):
-        while not shown.rstrip().endswith(b":"):
+    for question in (1, 2):
+        # What is typed ahead of a question is thrown away.
+        while shown.count(b": ") < question:
             shown += os.read(terminal, 1024)
         os.write(terminal, f"{typed}\n".encode())
-        shown += os.read(terminal, 1024)
     with suppress(OSError):  # how Linux tells that the other end is closed
         while more := os.read(terminal, 1024):
             shown += more

@@ -44,7 +44,7 @@ from aicq.messaging.schemas.protocol import Edited, MessageEdit, NewMessage, Pag
 from aicq.messaging.schemas.rooms import (
     AttachmentCreate,
     Attachments,
-    AttachmentShown,
+    MessageAttachmentShown,
     Readers,
     ReaderShown,
 )
@@ -280,7 +280,7 @@ class MessageController(Controller):
         data: JSONBody[AttachmentCreate],
         db_session: NamedDependency[AsyncSession],
         rooms: NamedDependency[Rooms],
-    ) -> AttachmentShown:
+    ) -> MessageAttachmentShown:
         """Tells of a file that belongs to a message of one's own. Its bytes are kept elsewhere."""
         wanted = parse_uuid(room_id, BAD_ROOM_ID)
         file = NewAttachment(new_row_id(now_ms()), data.filename, data.content_type, data.size_bytes, data.storage_key)
@@ -338,9 +338,9 @@ def shown_message(message: Message) -> PageMessage:
     )
 
 
-def shown_attachment(attachment: MessageAttachment) -> AttachmentShown:
+def shown_attachment(attachment: MessageAttachment) -> MessageAttachmentShown:
     """A file on the wire."""
-    return AttachmentShown(
+    return MessageAttachmentShown(
         id=str(attachment.id),
         filename=attachment.filename,
         content_type=attachment.content_type,

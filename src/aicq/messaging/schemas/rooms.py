@@ -207,7 +207,7 @@ class AttachmentCreate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
     storage_key: StorageKey
 
 
-class AttachmentShown(msgspec.Struct, kw_only=True):
+class MessageAttachmentShown(msgspec.Struct, kw_only=True):
     """A file that belongs to a message."""
 
     id: str
@@ -227,5 +227,5 @@ class Attachments(msgspec.Struct):
         next: The cursor of the next page; null on the last one.
     """
 
-    items: list[AttachmentShown]
+    items: list[MessageAttachmentShown]
     next: str | None

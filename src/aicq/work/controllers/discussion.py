@@ -15,12 +15,12 @@ from aicq.ids import parse_uuid
 from aicq.work.controllers.calls import REQUEST_BYTES, Asked, TaskName, task_name
 from aicq.work.schemas.tasks import (
     AttachmentPage,
-    AttachmentShown,
     CommentChange,
     CommentPage,
     CommentShown,
     NewAttachment,
     NewComment,
+    TaskAttachmentShown,
 )
 from aicq.work.schemas.words import show
 from aicq.work.services.discussion import DiscussionService
@@ -101,9 +101,9 @@ class DiscussionController(Controller):
     )
     async def attach(
         self, task: TaskName, data: JSONBody[NewAttachment], asked: NamedDependency[Asked]
-    ) -> AttachmentShown:
+    ) -> TaskAttachmentShown:
         """Files something with a task: what it is, and where it lies."""
-        return show(AttachmentShown, await DiscussionService(await asked.enter()).attach(task_name(task), data))
+        return show(TaskAttachmentShown, await DiscussionService(await asked.enter()).attach(task_name(task), data))
 
     @get(
         "/attachments",
@@ -120,7 +120,7 @@ class DiscussionController(Controller):
             task_name(task), limit=limit + 1, after=end_of(cursor)
         )
         rows, following = first_page(found, limit, key_of)
-        return AttachmentPage([show(AttachmentShown, attachment) for attachment in rows], following)
+        return AttachmentPage([show(TaskAttachmentShown, attachment) for attachment in rows], following)
 
     @delete(
         "/attachments/{attachment_id:str}",

@@ -192,7 +192,7 @@ class NewAttachment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     evidence_id: UUID | None = None
 
 
-class AttachmentShown(msgspec.Struct):
+class TaskAttachmentShown(msgspec.Struct):
     """A file that belongs to a task."""
 
     id: UUID
@@ -215,5 +215,5 @@ class AttachmentPage(msgspec.Struct):
         next: The cursor of the next page; null on the last one.
     """
 
-    items: list[AttachmentShown]
+    items: list[TaskAttachmentShown]
     next: str | None
