@@ -1,8 +1,8 @@
 """Search in Postgres: the last four hours are looked through before the whole day.
 
-A word that hundreds of a day's messages hold, but hardly any of the newest, was looked up in the whole day at once,
-and each message that holds it costs a page. Of a million messages such a search read up to 2,157 pages, and up to 2,539
-if a common word went with the rare one; now 1,061 and 1,655.
+A word that hundreds of a day's messages hold, but hardly any of the newest, was looked up in the whole day as soon as
+its newest did not suffice, and each message that holds it costs a page: of a million messages up to 2,180, in 99 of 100
+searches for one such word. Now it is 1,078.
 """
 
 from aicq.db.scripts import run_script
@@ -99,11 +99,15 @@ UPGRADE = SEARCH % {
     part_of_day := greatest(p_after, upper_end - 14400000);
     IF hits > 0 AND reach.number = walked THEN
         lower_end := greatest(part_of_day, upper_end - (upper_end - reach.oldest + 1) * 3 * p_limit / (2 * hits));
-    ELSIF hits = 0 THEN
-        lower_end := part_of_day;
     END IF;
 """,
-    "next": "lower_end := CASE WHEN lower_end > part_of_day THEN part_of_day ELSE p_after END;",
+    # The hours in between are worth a look of their own if they promise enough: by half more than is wanted.
+    "next": """\
+lower_end := CASE
+            WHEN lower_end > part_of_day AND cardinality(wires) * (reach.newest - part_of_day)
+                >= (reach.newest - lower_end) * 3 * p_limit / 2
+            THEN part_of_day ELSE p_after
+        END;""",
 }
 
 DOWNGRADE = SEARCH % {
