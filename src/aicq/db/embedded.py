@@ -56,7 +56,7 @@ OPTIONS = {
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
-    "shared_buffers": "128MB",
+    "shared_buffers": "256MB",
     "max_wal_size": "1GB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
