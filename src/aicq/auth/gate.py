@@ -13,10 +13,14 @@ from aicq.auth.requests import authenticate, read_headers
 from aicq.auth.tokens import Bearers
 from aicq.clock import now_ms
 from aicq.errors import NotAuthenticated, TokenExpired, TokenNeeded, TokenRevoked
-from aicq.http.admission import Gate, admission_of, check_content_type
+from aicq.http.admission import Gate, admission_of, check_content_type, origin_of
 from aicq.http.sightings import Sighting, Sightings
+from aicq.origin import Origin
 
 AnyRequest = Request[Any, Any, Any]
+
+ActorRequest = Request[Principal, Any, Any]
+"""A request that a gate below has let in: its `user` is who asks."""
 
 BodyBytes = Callable[[bytes], int] | None
 
@@ -88,6 +92,11 @@ async def by_persons_token(request: AnyRequest) -> Principal:
     if principal.kind != "user":
         raise TokenNeeded("a person's token is required", field="Authorization")
     return principal
+
+
+def origin_of_actor(request: ActorRequest) -> Origin:
+    """Who asks, once a gate has let them in, and from where, for the audit log."""
+    return origin_of(request, request.user.kind, request.user.id)
 
 
 def has_credentials(request: AnyRequest) -> bool:

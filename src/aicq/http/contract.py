@@ -45,6 +45,9 @@ from aicq.errors import (
 )
 from aicq.http.problems import PROBLEM_TYPE, Problem
 
+REQUEST_BYTES = 1_048_576
+"""The most bytes of a request's body under `/v1` and `/admin`."""
+
 COUNTED = (Blocked, RateLimited, Unavailable)
 """What every counted call can answer: the address is blocked, the limit used up, a part away."""
 

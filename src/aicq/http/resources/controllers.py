@@ -26,16 +26,13 @@ from aicq.errors import (
 )
 from aicq.http import contract
 from aicq.http.admission import Gate, origin_of
-from aicq.http.contract import ADMIN_ONLY, ADMITTED, WITH_BODY, Call, problems
+from aicq.http.contract import ADMIN_ONLY, ADMITTED, REQUEST_BYTES, WITH_BODY, Call, problems
 from aicq.http.paging import USUAL, Cursor, Limit
 from aicq.http.resources.bodies import checked
 from aicq.http.resources.fields import stored
 from aicq.http.resources.resource import Resource, Row, Wanted
 from aicq.http.resources.services import Recorder, Rows
 from aicq.origin import Origin
-
-REQUEST_BYTES = 1_048_576
-"""The most bytes of a request's body under `/admin`."""
 
 PERIOD = {"since": "Only what is of this time or later.", "until": "Only what is of an earlier time."}
 

@@ -4,21 +4,29 @@ from contextlib import suppress
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-from litestar import Controller, Request, delete, get, patch, put
+from litestar import Controller, delete, get, patch, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from aicq.auth.gate import authenticated, signed
+from aicq.auth.gate import ActorRequest, authenticated, signed
 from aicq.auth.principal import Principal
 from aicq.clock import from_ms, now_ms, to_seconds
 from aicq.errors import Conflict, HotStoreUnavailable, InvalidId, InvalidRequest, NotFound, Unprocessable
 from aicq.hot.presence import Presence
 from aicq.http import contract
 from aicq.http.admission import origin_of
-from aicq.http.contract import SIGNED, SIGNED_ONLY, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
+from aicq.http.contract import (
+    REQUEST_BYTES,
+    SIGNED,
+    SIGNED_ONLY,
+    SIGNED_OR_BEARING,
+    TOKEN_OR_SIGNED,
+    WITH_BODY,
+    Call,
+    problems,
+)
 from aicq.http.paging import USUAL, Cursor, Limit, first_page, read_cursor
 from aicq.http.resources.bodies import checked
-from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.identity.models import Agent
 from aicq.identity.schemas.agents import (
     AgentAccount,
@@ -30,9 +38,6 @@ from aicq.identity.schemas.agents import (
 )
 from aicq.identity.services.agents import AgentService
 from aicq.ids import parse_uuid
-
-AgentsRequest = Request[Principal, Any, Any]
-
 
 AgentId = Annotated[str, contract.path("The agent's id, a UUID.")]
 
@@ -119,7 +124,7 @@ class OwnAgentController(Controller):
     )
     async def change(
         self,
-        request: AgentsRequest,
+        request: ActorRequest,
         data: JSONBody[AgentChange],
         principal: NamedDependency[Principal],
         agents: NamedDependency[AgentService],
@@ -138,7 +143,7 @@ class OwnAgentController(Controller):
     )
     async def change_key(
         self,
-        request: AgentsRequest,
+        request: ActorRequest,
         data: JSONBody[KeyChange],
         principal: NamedDependency[Principal],
         agents: NamedDependency[AgentService],
@@ -166,7 +171,7 @@ class OwnAgentController(Controller):
     )
     async def remove(
         self,
-        request: AgentsRequest,
+        request: ActorRequest,
         data: JSONBody[AgentFarewell],
         principal: NamedDependency[Principal],
         agents: NamedDependency[AgentService],

@@ -16,7 +16,17 @@ from aicq.clock import now_ms, to_seconds
 from aicq.errors import Conflict, InvalidId, InvalidRequest, NotFound, TokenNeeded, TokenRevoked, Unprocessable
 from aicq.http import contract
 from aicq.http.admission import guesses_of, limited, origin_of
-from aicq.http.contract import BEARING, COUNTED, SIGNED, SIGNED_ONLY, TOKEN_ONLY, WITH_BODY, Call, problems
+from aicq.http.contract import (
+    BEARING,
+    COUNTED,
+    REQUEST_BYTES,
+    SIGNED,
+    SIGNED_ONLY,
+    TOKEN_ONLY,
+    WITH_BODY,
+    Call,
+    problems,
+)
 from aicq.http.paging import USUAL, Cursor, Limit, first_page, read_cursor
 from aicq.http.resources.bodies import checked
 from aicq.identity.models import Session
@@ -27,9 +37,6 @@ from aicq.identity.services.sessions import LIFE as SESSION_LIFE
 from aicq.identity.services.sessions import Grant, SessionService, WrongLogin
 from aicq.identity.services.users import UserService
 from aicq.ids import parse_uuid
-
-REQUEST_BYTES = 1_048_576
-"""The most bytes of a request's body under `/v1`."""
 
 Anybody = Request[Any, Any, Any]
 

@@ -4,28 +4,24 @@ from collections.abc import Sequence
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-from litestar import Controller, Request, delete, get, put
+from litestar import Controller, delete, get, put
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.gate import authenticated
+from aicq.auth.gate import ActorRequest, authenticated, origin_of_actor
 from aicq.auth.principal import Principal
 from aicq.clock import to_seconds
 from aicq.errors import InvalidId, InvalidRequest, NotFound, Unprocessable
 from aicq.http import contract
-from aicq.http.admission import origin_of
-from aicq.http.contract import SIGNED_OR_BEARING, TOKEN_OR_SIGNED, Call, problems
+from aicq.http.contract import REQUEST_BYTES, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, Call, problems
 from aicq.http.paging import USUAL, Cursor, Limit, first_page, read_cursor
-from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.identity.models import Friendship
 from aicq.identity.repositories import FriendshipRepository
 from aicq.identity.schemas.friendships import Befriended, Friend, Friends, FriendshipStatus
 from aicq.identity.services.directory import enter
 from aicq.identity.services.friendships import Blocking, FriendshipService
 from aicq.ids import parse_uuid
-
-ActorsRequest = Request[Principal, Any, Any]
 
 BAD_ACTOR_ID = "invalid actor ID format"
 
@@ -92,7 +88,7 @@ class FriendController(Controller):
     )
     async def befriend(
         self,
-        request: ActorsRequest,
+        request: ActorRequest,
         actor_id: ActorId,
         db_session: NamedDependency[AsyncSession],
     ) -> Befriended:
@@ -110,7 +106,7 @@ class FriendController(Controller):
     )
     async def end(
         self,
-        request: ActorsRequest,
+        request: ActorRequest,
         actor_id: ActorId,
         db_session: NamedDependency[AsyncSession],
     ) -> None:
@@ -128,7 +124,7 @@ class FriendController(Controller):
     )
     async def block(
         self,
-        request: ActorsRequest,
+        request: ActorRequest,
         actor_id: ActorId,
         db_session: NamedDependency[AsyncSession],
     ) -> None:
@@ -137,11 +133,11 @@ class FriendController(Controller):
         await friends.block(parse_uuid(actor_id, BAD_ACTOR_ID))
 
 
-async def friends_of(request: ActorsRequest, session: AsyncSession) -> FriendshipService:
+async def friends_of(request: ActorRequest, session: AsyncSession) -> FriendshipService:
     """What the caller can do about others; the nonce of a signed request is spent."""
     principal = request.user
     await enter(session, principal)
-    return FriendshipService(FriendshipRepository(session), origin_of(request, principal.kind, principal.id))
+    return FriendshipService(FriendshipRepository(session), origin_of_actor(request))
 
 
 def page_of(found: Sequence[tuple[UUID, Friendship]], limit: int) -> Friends:

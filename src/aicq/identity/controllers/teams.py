@@ -3,30 +3,26 @@
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-from litestar import Controller, Request, delete, get, patch, post, put
+from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.gate import authenticated
+from aicq.auth.gate import ActorRequest, authenticated, origin_of_actor
 from aicq.auth.principal import Principal
 from aicq.auth.secrets import Box
 from aicq.clock import now_ms, to_seconds
 from aicq.errors import Conflict, InvalidId, InvalidRequest, NotFound, Unprocessable
 from aicq.http import contract
-from aicq.http.admission import origin_of
-from aicq.http.contract import SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
+from aicq.http.contract import REQUEST_BYTES, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
 from aicq.http.paging import USUAL, Cursor, Limit, first_page, read_cursor
 from aicq.http.resources.bodies import checked
-from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.identity.models import Team
 from aicq.identity.repositories import TeamRepository
 from aicq.identity.schemas.teams import Member, MemberRole, Members, TeamChange, TeamCreate, Teams, TeamShown
 from aicq.identity.services.directory import enter
 from aicq.identity.services.teams import OnlyOwner, TeamService
 from aicq.ids import parse_uuid
-
-ActorsRequest = Request[Principal, Any, Any]
 
 TeamId = Annotated[str, contract.path("The team's id, a UUID.")]
 ActorId = Annotated[str, contract.path("The member's id, a UUID.")]
@@ -51,7 +47,7 @@ class TeamController(Controller):
     )
     async def create(
         self,
-        request: ActorsRequest,
+        request: ActorRequest,
         data: JSONBody[TeamCreate],
         db_session: NamedDependency[AsyncSession],
         box: NamedDependency[Box],
@@ -89,7 +85,7 @@ class TeamController(Controller):
     )
     async def show(
         self,
-        request: ActorsRequest,
+        request: ActorRequest,
         team_id: TeamId,
         db_session: NamedDependency[AsyncSession],
         box: NamedDependency[Box],
@@ -107,7 +103,7 @@ class TeamController(Controller):
     )
     async def change(
         self,
-        request: ActorsRequest,
+        request: ActorRequest,
         team_id: TeamId,
         data: JSONBody[TeamChange],
         db_session: NamedDependency[AsyncSession],
@@ -126,7 +122,7 @@ class TeamController(Controller):
     )
     async def remove(
         self,
-        request: ActorsRequest,
+        request: ActorRequest,
         team_id: TeamId,
         db_session: NamedDependency[AsyncSession],
         box: NamedDependency[Box],
@@ -144,7 +140,7 @@ class TeamController(Controller):
     )
     async def list_members(
         self,
-        request: ActorsRequest,
+        request: ActorRequest,
         team_id: TeamId,
         db_session: NamedDependency[AsyncSession],
         box: NamedDependency[Box],
@@ -169,7 +165,7 @@ class TeamController(Controller):
     )
     async def put_member(
         self,
-        request: ActorsRequest,
+        request: ActorRequest,
         team_id: TeamId,
         actor_id: ActorId,
         data: JSONBody[MemberRole],
@@ -189,7 +185,7 @@ class TeamController(Controller):
     )
     async def remove_member(
         self,
-        request: ActorsRequest,
+        request: ActorRequest,
         team_id: TeamId,
         actor_id: ActorId,
         db_session: NamedDependency[AsyncSession],
@@ -200,11 +196,11 @@ class TeamController(Controller):
         await teams.remove_member(parse_uuid(team_id, BAD_TEAM_ID), parse_uuid(actor_id, BAD_ACTOR_ID))
 
 
-async def teams_of(request: ActorsRequest, session: AsyncSession, box: Box) -> TeamService:
+async def teams_of(request: ActorRequest, session: AsyncSession, box: Box) -> TeamService:
     """What the caller can do about teams; the nonce of a signed request is spent."""
     principal = request.user
     await enter(session, principal)
-    return TeamService(TeamRepository(session), box, origin_of(request, principal.kind, principal.id))
+    return TeamService(TeamRepository(session), box, origin_of_actor(request))
 
 
 def shown_team(team: Team) -> TeamShown:

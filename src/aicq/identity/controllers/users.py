@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, cast
 
-from litestar import Controller, Request, delete, get, patch, put
+from litestar import Controller, delete, get, patch, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.gate import authenticated, bearing
+from aicq.auth.gate import ActorRequest, authenticated, bearing
 from aicq.auth.principal import Principal
 from aicq.clock import now_ms, to_seconds
 from aicq.errors import Conflict, HotStoreUnavailable, InvalidId, NotFound, Unprocessable
@@ -16,6 +16,7 @@ from aicq.http import contract
 from aicq.http.admission import guesses_of, origin_of
 from aicq.http.contract import (
     BEARING,
+    REQUEST_BYTES,
     SIGNED_OR_BEARING,
     TOKEN_ONLY,
     TOKEN_OR_SIGNED,
@@ -24,15 +25,11 @@ from aicq.http.contract import (
     problems,
 )
 from aicq.http.resources.bodies import checked
-from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.identity.models import User
 from aicq.identity.schemas.users import Account, Farewell, PasswordChange, PublicProfile, UserChange
 from aicq.identity.services.directory import enter
 from aicq.identity.services.users import UserService, WrongPassword
 from aicq.ids import parse_uuid
-
-PersonsRequest = Request[Principal, Any, Any]
-
 
 UserId = Annotated[str, contract.path("The user's id, a UUID.")]
 
@@ -98,7 +95,7 @@ class UserController(Controller):
     )
     async def change(
         self,
-        request: PersonsRequest,
+        request: ActorRequest,
         data: JSONBody[UserChange],
         principal: NamedDependency[Principal],
         users: NamedDependency[UserService],
@@ -116,7 +113,7 @@ class UserController(Controller):
     )
     async def change_password(
         self,
-        request: PersonsRequest,
+        request: ActorRequest,
         data: JSONBody[PasswordChange],
         principal: NamedDependency[Principal],
         users: NamedDependency[UserService],
@@ -139,7 +136,7 @@ class UserController(Controller):
     )
     async def remove(
         self,
-        request: PersonsRequest,
+        request: ActorRequest,
         data: JSONBody[Farewell],
         principal: NamedDependency[Principal],
         users: NamedDependency[UserService],

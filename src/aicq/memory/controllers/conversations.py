@@ -11,13 +11,13 @@ from litestar.params import JSONBody, QueryParameter
 from aicq.auth.gate import authenticated
 from aicq.clock import now_ms
 from aicq.errors import Conflict, InvalidRequest, NotFound, Unprocessable
-from aicq.http.contract import NAMED, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, path, problems
+from aicq.http.contract import NAMED, REQUEST_BYTES, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, path, problems
 from aicq.http.paging import USUAL, Cursor, Limit, end_of, first_page, key_of, read_cursor
 from aicq.http.resources.bodies import checked
 from aicq.http.resources.fields import read_moment
 from aicq.ids import parse_uuid
 from aicq.memory.controllers.memories import Team
-from aicq.memory.controllers.visit import REQUEST_BYTES, Visit
+from aicq.memory.controllers.visit import Visit
 from aicq.memory.repositories import ConversationFilter
 from aicq.memory.schemas.conversations import (
     ConversationChange,

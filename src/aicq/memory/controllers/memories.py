@@ -10,11 +10,11 @@ from litestar.params import JSONBody, QueryParameter
 from aicq.auth.gate import authenticated
 from aicq.clock import from_ms, now_ms
 from aicq.errors import Changed, Conflict, Forbidden, InvalidRequest, NotFound, TagNeeded, Unprocessable
-from aicq.http.contract import NAMED, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, path, problems
+from aicq.http.contract import NAMED, REQUEST_BYTES, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, path, problems
 from aicq.http.paging import USUAL, Cursor, Limit, end_of, first_page, key_of
 from aicq.http.resources.bodies import checked
 from aicq.http.resources.controllers import TAG, Match, fresh
-from aicq.memory.controllers.visit import REQUEST_BYTES, Visit, memory_key, tag_of, versions_of
+from aicq.memory.controllers.visit import Visit, memory_key, tag_of, versions_of
 from aicq.memory.repositories import MemoryFilter
 from aicq.memory.schemas.memories import (
     LinkKind,

@@ -12,12 +12,12 @@ from litestar.params import JSONBody, QueryParameter
 from aicq.auth.gate import authenticated
 from aicq.clock import from_ms, now_ms
 from aicq.errors import Forbidden, InvalidRequest, NotFound, Unprocessable
-from aicq.http.contract import NAMED, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
+from aicq.http.contract import NAMED, REQUEST_BYTES, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
 from aicq.http.paging import USUAL, Cursor, Limit, end_of, first_page, key_of, read_cursor
 from aicq.http.resources.bodies import checked
 from aicq.http.resources.fields import read_moment
 from aicq.memory.controllers.memories import MemoryId, Team
-from aicq.memory.controllers.visit import REQUEST_BYTES, Visit, memory_key
+from aicq.memory.controllers.visit import Visit, memory_key
 from aicq.memory.schemas.memories import (
     MemoryEntry,
     MemoryHistory,

@@ -1,17 +1,15 @@
 """What the calls of memory have in common: who asks, what they reach, and how ids and versions are told."""
 
 import re
-from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request
 from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from aicq.auth.gate import ActorRequest, origin_of_actor
 from aicq.auth.principal import Principal
 from aicq.errors import Changed
-from aicq.http.admission import origin_of
 from aicq.identity.services.directory import enter
 from aicq.ids import parse_uuid
 from aicq.memory.services.conversations import ConversationService
@@ -20,12 +18,7 @@ from aicq.memory.services.reach import Reach
 from aicq.memory.services.recall import Accesses, Recall
 from aicq.origin import Origin
 
-REQUEST_BYTES = 1_048_576
-"""The most bytes of a request's body under `/v1`."""
-
 VERSION = re.compile(r'"(\d{1,9})"')
-
-ActorRequest = Request[Principal, Any, Any]
 
 
 class Memorizing(msgspec.Struct, frozen=True):
@@ -77,11 +70,10 @@ class Visit(msgspec.Struct, frozen=True):
 def provide_visit(
     request: ActorRequest,
     db_session: NamedDependency[AsyncSession],
-    principal: NamedDependency[Principal],
     memorizing: NamedDependency[Memorizing],
 ) -> Visit:
     """Who asks, within the request's transaction."""
-    return Visit(db_session, principal, origin_of(request, principal.kind, principal.id), memorizing)
+    return Visit(db_session, request.user, origin_of_actor(request), memorizing)
 
 
 def memory_key(text: str) -> UUID:

@@ -1,24 +1,21 @@
 """Guilds under `/v1`: founding, changing and deleting them, their members, invitations and bans."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Request, delete, get, patch, post, put
+from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.gate import authenticated
-from aicq.auth.principal import Principal
+from aicq.auth.gate import ActorRequest, authenticated, origin_of_actor
 from aicq.clock import now_ms, to_seconds
 from aicq.errors import InvalidId, InvalidRequest, NotFound, Unprocessable
 from aicq.http import contract
-from aicq.http.admission import origin_of
-from aicq.http.contract import SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
+from aicq.http.contract import REQUEST_BYTES, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
 from aicq.http.paging import USUAL, Cursor, Limit, first_page, read_cursor
 from aicq.http.resources.bodies import checked
-from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.ids import parse_uuid
 from aicq.messaging.controllers.rooms import BAD_ACTOR_ID, MemberId
 from aicq.messaging.invites import Invites
@@ -41,8 +38,6 @@ from aicq.messaging.schemas.guilds import (
 )
 from aicq.messaging.services.guild_members import GuildMemberService
 from aicq.messaging.services.guilds import GuildService
-
-ActorRequest = Request[Principal, Any, Any]
 
 GuildId = Annotated[str, contract.path("The guild's id, a UUID in any spelling.")]
 
@@ -356,14 +351,12 @@ class GuildController(Controller):
 
 def guilds_of(request: ActorRequest, session: AsyncSession) -> GuildService:
     """What the caller can do about guilds."""
-    principal = request.user
-    return GuildService(session, origin_of(request, principal.kind, principal.id))
+    return GuildService(session, origin_of_actor(request))
 
 
 def members_of(request: ActorRequest, session: AsyncSession, invites: Invites) -> GuildMemberService:
     """What the caller can do about members of guilds."""
-    principal = request.user
-    return GuildMemberService(session, invites, origin_of(request, principal.kind, principal.id))
+    return GuildMemberService(session, invites, origin_of_actor(request))
 
 
 def shown_guild(guild: Guild) -> GuildShown:

@@ -1,20 +1,20 @@
 """Messages under `/v1`: reading, posting, editing and deleting them, their readers and their files."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from litestar import Controller, Request, Response, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.gate import authenticated
-from aicq.auth.principal import Principal
+from aicq.auth.gate import ActorRequest, authenticated, origin_of_actor
 from aicq.clock import now_ms, to_ms, to_seconds
 from aicq.errors import InvalidId, InvalidRequest, NotFound, OutcomeUnknown, Unprocessable
 from aicq.http import contract
-from aicq.http.admission import attempts_of, origin_of
+from aicq.http.admission import attempts_of
 from aicq.http.contract import (
+    REQUEST_BYTES,
     SIGNED_OR_BEARING,
     TOKEN_OR_SIGNED,
     TOKEN_OR_SIGNED_KEY_IF_PRIVATE,
@@ -26,7 +26,6 @@ from aicq.http.contract import (
 from aicq.http.metrics import POSTED
 from aicq.http.paging import USUAL, Cursor, Limit, first_page, read_cursor
 from aicq.http.resources.bodies import checked
-from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.identity.services.directory import enter
 from aicq.ids import from_ulid, is_ulid, milliseconds, new_row_id, parse_uuid, to_ulid
 from aicq.messaging.controllers.protocol import (
@@ -51,8 +50,6 @@ from aicq.messaging.schemas.rooms import (
 from aicq.messaging.services.messages import MessageService, find_message
 from aicq.messaging.services.receipts import AttachmentService, ReceiptService
 from aicq.messaging.services.rooms import PageRequest, RoomReader, Rooms
-
-ActorRequest = Request[Principal, Any, Any]
 
 AttachmentId = Annotated[str, contract.path("The attachment's id, a UUID.")]
 
@@ -320,8 +317,7 @@ class MessageController(Controller):
 
 def attachments_of(request: ActorRequest, session: AsyncSession) -> AttachmentService:
     """What the caller can do about files."""
-    principal = request.user
-    return AttachmentService(session, origin_of(request, principal.kind, principal.id))
+    return AttachmentService(session, origin_of_actor(request))
 
 
 def shown_message(message: Message) -> PageMessage:

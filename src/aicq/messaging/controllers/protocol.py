@@ -8,8 +8,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.gate import signed
-from aicq.auth.principal import Principal
+from aicq.auth.gate import ActorRequest, origin_of_actor, signed
 from aicq.clock import now_ms, to_seconds
 from aicq.errors import (
     Forbidden,
@@ -21,7 +20,7 @@ from aicq.errors import (
     Unprocessable,
 )
 from aicq.http import contract
-from aicq.http.admission import attempts_of, limited, origin_of
+from aicq.http.admission import attempts_of, limited
 from aicq.http.contract import (
     COUNTED,
     KEY_IF_PRIVATE,
@@ -59,8 +58,6 @@ from aicq.messaging.services.room_changes import RoomService
 from aicq.messaging.services.rooms import PageRequest, RoomReader
 from aicq.messaging.statistics import read_stats
 
-AgentRequest = Request[Principal, Any, Any]
-
 RoomId = Annotated[str, contract.path("The room's id, a UUID in any spelling, not its name.")]
 MessageId = Annotated[str, contract.path("The message's id, a ULID.")]
 AgentId = Annotated[str, contract.path("The recipient's id, a UUID in any spelling.")]
@@ -80,10 +77,10 @@ def new_message_bytes(body: bytes) -> int:
 
 
 def provide_room_service(
-    request: AgentRequest, db_session: NamedDependency[AsyncSession], keys: NamedDependency[RoomKeys]
+    request: ActorRequest, db_session: NamedDependency[AsyncSession], keys: NamedDependency[RoomKeys]
 ) -> RoomService:
     """Rooms, within the request's transaction."""
-    return RoomService(db_session, keys, origin_of(request, request.user.kind, request.user.id))
+    return RoomService(db_session, keys, origin_of_actor(request))
 
 
 class RoomController(Controller):
@@ -125,7 +122,7 @@ class RoomController(Controller):
         operation_class=Call,
     )
     async def create(
-        self, request: AgentRequest, data: JSONBody[NewRoom], rooms: NamedDependency[RoomService]
+        self, request: ActorRequest, data: JSONBody[NewRoom], rooms: NamedDependency[RoomService]
     ) -> CreatedRoom:
         """Creates a room. A private one needs a key, which everybody has to show who reads or posts."""
         room = await rooms.create(
@@ -184,7 +181,7 @@ class RoomController(Controller):
     )
     async def post(
         self,
-        request: AgentRequest,
+        request: ActorRequest,
         room_id: RoomId,
         data: JSONBody[NewMessage],
         messages: NamedDependency[MessageService],
@@ -216,7 +213,7 @@ class RoomController(Controller):
     )
     async def delete(
         self,
-        request: AgentRequest,
+        request: ActorRequest,
         room_id: RoomId,
         message_id: MessageId,
         messages: NamedDependency[MessageService],
@@ -241,7 +238,7 @@ class DirectMessageController(Controller):
     )
     async def send(
         self,
-        request: AgentRequest,
+        request: ActorRequest,
         agent_id: AgentId,
         data: JSONBody[NewDirectMessage],
         direct: NamedDependency[DirectMessages],
@@ -260,7 +257,7 @@ class DirectMessageController(Controller):
         security=SIGNED_ONLY,
         operation_class=Call,
     )
-    async def inbox(self, request: AgentRequest, direct: NamedDependency[DirectMessages]) -> Inbox:
+    async def inbox(self, request: ActorRequest, direct: NamedDependency[DirectMessages]) -> Inbox:
         """Reads the newest 100 direct messages of the last seven days, newest first."""
         rows = await direct.inbox(request.user, now=now_ms())
         return Inbox(

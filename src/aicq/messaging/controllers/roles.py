@@ -9,17 +9,15 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.gate import authenticated
+from aicq.auth.gate import ActorRequest, authenticated, origin_of_actor
 from aicq.clock import now_ms
 from aicq.errors import InvalidId, InvalidRequest, NotFound, Unprocessable
 from aicq.http import contract
-from aicq.http.admission import origin_of
-from aicq.http.contract import SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
+from aicq.http.contract import REQUEST_BYTES, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
 from aicq.http.paging import USUAL, Cursor, Limit, first_page, read_cursor
 from aicq.http.resources.bodies import checked
-from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.ids import parse_uuid
-from aicq.messaging.controllers.guilds import BAD_GUILD_ID, ActorRequest, GuildId
+from aicq.messaging.controllers.guilds import BAD_GUILD_ID, GuildId
 from aicq.messaging.controllers.rooms import BAD_ACTOR_ID, MemberId, shown_room
 from aicq.messaging.models import Role
 from aicq.messaging.schemas.guilds import ChannelCreate, RoleChange, RoleCreate, Roles, RoleShown
@@ -227,14 +225,12 @@ class RoleController(Controller):
 
 def roles_of(request: ActorRequest, session: AsyncSession) -> RoleService:
     """What the caller can do about roles."""
-    principal = request.user
-    return RoleService(session, origin_of(request, principal.kind, principal.id))
+    return RoleService(session, origin_of_actor(request))
 
 
 def channels_of(request: ActorRequest, session: AsyncSession) -> ChannelService:
     """What the caller can do about channels."""
-    principal = request.user
-    return ChannelService(session, origin_of(request, principal.kind, principal.id))
+    return ChannelService(session, origin_of_actor(request))
 
 
 def shown_role(role: Role) -> RoleShown:

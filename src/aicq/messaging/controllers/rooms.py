@@ -4,19 +4,20 @@ from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Request, delete, get, patch, post, put
+from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.auth.gate import authenticated
+from aicq.auth.gate import ActorRequest, authenticated, origin_of_actor
 from aicq.auth.principal import Principal
 from aicq.clock import now_ms, to_seconds
 from aicq.db.plugin import Database
 from aicq.errors import InvalidId, InvalidRequest, NotFound, Unprocessable
 from aicq.http import contract
-from aicq.http.admission import attempts_of, origin_of
+from aicq.http.admission import attempts_of
 from aicq.http.contract import (
+    REQUEST_BYTES,
     SIGNED_OR_BEARING,
     TOKEN_OR_SIGNED,
     TOKEN_OR_SIGNED_KEY_IF_PRIVATE,
@@ -26,7 +27,6 @@ from aicq.http.contract import (
 )
 from aicq.http.paging import USUAL, Cursor, Limit, first_page, read_cursor
 from aicq.http.resources.bodies import checked
-from aicq.identity.controllers.auth import REQUEST_BYTES
 from aicq.identity.services.directory import enter
 from aicq.ids import from_ulid, parse_uuid, to_ulid
 from aicq.messaging.controllers.protocol import BAD_ROOM_ID, RoomId, room_key
@@ -53,8 +53,6 @@ from aicq.messaging.services.memberships import MembershipService
 from aicq.messaging.services.receipts import ReceiptService
 from aicq.messaging.services.room_changes import RoomService
 from aicq.messaging.services.rooms import Rooms as RoomKeeper
-
-ActorRequest = Request[Principal, Any, Any]
 
 MemberId = Annotated[str, contract.path("The actor's id, a UUID in any spelling.")]
 
@@ -118,7 +116,7 @@ class OwnRoomController(Controller):
     ) -> RoomShown:
         """Creates a room that the caller owns. A private one without a key is for its members alone."""
         principal = request.user
-        rooms = RoomService(db_session, keys, origin_of(request, principal.kind, principal.id))
+        rooms = RoomService(db_session, keys, origin_of_actor(request))
         room = await rooms.create(
             principal,
             name=data.name,
@@ -143,7 +141,7 @@ class OwnRoomController(Controller):
     ) -> RoomShown:
         """Opens the room for direct messages with somebody, the same each time, or a new one with several."""
         principal = request.user
-        direct = DirectRoomService(db_session, origin_of(request, principal.kind, principal.id))
+        direct = DirectRoomService(db_session, origin_of_actor(request))
         return await show(db_session, await direct.open(principal, data.members, now=now_ms()), principal)
 
     @get(
@@ -179,7 +177,7 @@ class OwnRoomController(Controller):
     ) -> RoomShown:
         """Renames or describes a room, or gives it a new key. Its admins do, and who manages a guild's rooms."""
         principal = request.user
-        rooms = RoomService(db_session, keys, origin_of(request, principal.kind, principal.id))
+        rooms = RoomService(db_session, keys, origin_of_actor(request))
         wanted = parse_uuid(room_id, BAD_ROOM_ID)
         await rooms.change(principal, wanted, **given(data))
         return await show(db_session, wanted, principal)
@@ -200,7 +198,7 @@ class OwnRoomController(Controller):
     ) -> None:
         """Deletes a room: nobody finds or reads it any more. Its owners do, and who manages a guild's rooms."""
         principal = request.user
-        rooms = RoomService(db_session, keys, origin_of(request, principal.kind, principal.id))
+        rooms = RoomService(db_session, keys, origin_of_actor(request))
         await rooms.delete(principal, parse_uuid(room_id, BAD_ROOM_ID), now=now_ms())
 
     @post(
@@ -302,8 +300,7 @@ class OwnRoomController(Controller):
 
 def memberships_of(request: ActorRequest, session: AsyncSession) -> MembershipService:
     """What the caller can do about members of rooms."""
-    principal = request.user
-    return MembershipService(session, origin_of(request, principal.kind, principal.id))
+    return MembershipService(session, origin_of_actor(request))
 
 
 async def show(session: AsyncSession, room_id: UUID, principal: Principal) -> RoomShown:

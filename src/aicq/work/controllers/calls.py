@@ -1,30 +1,24 @@
 """What the calls of work have in common: who acts, what is asked for, and how pages are told."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from aicq.auth.gate import ActorRequest, origin_of_actor
 from aicq.auth.principal import Principal
 from aicq.clock import now_ms
 from aicq.errors import InvalidRequest
-from aicq.http.admission import origin_of
 from aicq.http.contract import path
 from aicq.identity.services.directory import enter
 from aicq.ids import parse_uuid
 from aicq.origin import Origin
 from aicq.work.feed import Feed
 from aicq.work.services.acting import Acting
-
-REQUEST_BYTES = 1_048_576
-"""The most bytes of a request's body under `/v1`."""
-
-ActorRequest = Request[Principal, Any, Any]
 
 ProjectId = Annotated[str, path("The project's id, a UUID.")]
 TaskName = Annotated[str, path("The task's id, a UUID, or its code: `TASK-17`.")]
@@ -59,11 +53,10 @@ class Asked(msgspec.Struct, frozen=True):
 def provide_asked(
     request: ActorRequest,
     db_session: NamedDependency[AsyncSession],
-    principal: NamedDependency[Principal],
     feed: NamedDependency[Feed],
 ) -> Asked:
     """Who asks, within the request's transaction."""
-    return Asked(db_session, principal, origin_of(request, principal.kind, principal.id), feed)
+    return Asked(db_session, request.user, origin_of_actor(request), feed)
 
 
 def name_of(text: str, *, prefix: str, complaint: str) -> UUID | str:

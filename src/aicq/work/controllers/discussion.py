@@ -8,11 +8,11 @@ from litestar.params import JSONBody
 
 from aicq.auth.gate import authenticated
 from aicq.errors import Conflict, Forbidden, InvalidRequest, Unprocessable
-from aicq.http.contract import NAMED, TOKEN_OR_SIGNED, WITH_BODY, Call, path, problems
+from aicq.http.contract import NAMED, REQUEST_BYTES, TOKEN_OR_SIGNED, WITH_BODY, Call, path, problems
 from aicq.http.paging import USUAL, Cursor, Limit, end_of, first_page, key_of
 from aicq.http.resources.bodies import checked
 from aicq.ids import parse_uuid
-from aicq.work.controllers.calls import REQUEST_BYTES, Asked, TaskName, task_name
+from aicq.work.controllers.calls import Asked, TaskName, task_name
 from aicq.work.schemas.tasks import (
     AttachmentPage,
     CommentChange,

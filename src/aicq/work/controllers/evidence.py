@@ -8,11 +8,10 @@ from litestar.params import JSONBody, QueryParameter
 
 from aicq.auth.gate import authenticated
 from aicq.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unprocessable
-from aicq.http.contract import NAMED, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, path, problems
+from aicq.http.contract import NAMED, REQUEST_BYTES, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, path, problems
 from aicq.http.paging import USUAL, Cursor, Limit, end_of, first_page, key_of
 from aicq.http.resources.bodies import checked
 from aicq.work.controllers.calls import (
-    REQUEST_BYTES,
     Asked,
     EvidenceName,
     OfProject,

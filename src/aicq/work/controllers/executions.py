@@ -9,11 +9,21 @@ from litestar.params import JSONBody, QueryParameter
 
 from aicq.auth.gate import authenticated
 from aicq.errors import Conflict, Forbidden, InvalidId, InvalidRequest, NotFound, Unprocessable
-from aicq.http.contract import NAMED, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, answer, path, problems
+from aicq.http.contract import (
+    NAMED,
+    REQUEST_BYTES,
+    SIGNED_OR_BEARING,
+    TOKEN_OR_SIGNED,
+    WITH_BODY,
+    Call,
+    answer,
+    path,
+    problems,
+)
 from aicq.http.paging import USUAL, Cursor, Limit, end_of, first_page, key_of
 from aicq.http.resources.bodies import checked
 from aicq.ids import parse_uuid
-from aicq.work.controllers.calls import REQUEST_BYTES, Asked, ExecutionId, OfProject, OfTask
+from aicq.work.controllers.calls import Asked, ExecutionId, OfProject, OfTask
 from aicq.work.repositories import ActivityFilter, ActivityRepository, ExecutionFilter
 from aicq.work.schemas.executions import (
     ActivityPage,

@@ -11,11 +11,20 @@ from litestar.response import Response
 
 from aicq.auth.gate import authenticated
 from aicq.errors import Conflict, Forbidden, InvalidRequest, Unprocessable
-from aicq.http.contract import NAMED, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, answer, problems
+from aicq.http.contract import (
+    NAMED,
+    REQUEST_BYTES,
+    SIGNED_OR_BEARING,
+    TOKEN_OR_SIGNED,
+    WITH_BODY,
+    Call,
+    answer,
+    problems,
+)
 from aicq.http.paging import USUAL, Cursor, Limit, end_of, first_page, key_of
 from aicq.http.resources.bodies import checked
 from aicq.ids import parse_uuid
-from aicq.work.controllers.calls import REQUEST_BYTES, Asked, ProjectId
+from aicq.work.controllers.calls import Asked, ProjectId
 from aicq.work.models import Project
 from aicq.work.repositories import Progress, ProjectFilter
 from aicq.work.schemas.projects import (

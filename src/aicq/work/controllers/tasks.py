@@ -9,10 +9,10 @@ from litestar.params import JSONBody, QueryParameter
 
 from aicq.auth.gate import authenticated
 from aicq.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unprocessable
-from aicq.http.contract import NAMED, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
+from aicq.http.contract import NAMED, REQUEST_BYTES, SIGNED_OR_BEARING, TOKEN_OR_SIGNED, WITH_BODY, Call, problems
 from aicq.http.paging import USUAL, Cursor, Limit, end_of, first_page, key_of
 from aicq.http.resources.bodies import checked
-from aicq.work.controllers.calls import REQUEST_BYTES, Asked, OfProject, TaskName, task_name, words_of
+from aicq.work.controllers.calls import Asked, OfProject, TaskName, task_name, words_of
 from aicq.work.repositories import TaskFilter
 from aicq.work.schemas.tasks import Assignment, Move, NewTask, Priority, Status, TaskChange, TaskPage, TaskShown, Type
 from aicq.work.schemas.words import show
