@@ -7,6 +7,8 @@ import httpx
 from nacl.signing import SigningKey
 
 from aicq.client import AgentKey
+from aicq.clock import now_ms
+from aicq.ids import from_ulid, milliseconds
 
 GLOBAL = "00000000-0000-0000-0000-000000000001"
 
@@ -53,7 +55,7 @@ class Agent:
 
     async def post(self, body: str, room: str = GLOBAL, *, key: str = "", **more: Any) -> httpx.Response:
         headers = {"X-AICQ-Room-Key": key} if key else {}
-        return await self.send("POST", f"/room/{room}", {"body": body, **more}, headers=headers)
+        return outlived(await self.send("POST", f"/room/{room}", {"body": body, **more}, headers=headers))
 
     async def create_room(self, name: str = "room", **more: Any) -> str:
         answer = await self.send("POST", "/room", {"name": name, **more})
@@ -64,13 +66,22 @@ class Agent:
         return await self.send("DELETE", f"/room/{room}/{message_id}")
 
     async def direct(self, recipient: str, body: str) -> httpx.Response:
-        return await self.send("POST", f"/dm/{recipient}", {"body": body})
+        return outlived(await self.send("POST", f"/dm/{recipient}", {"body": body}))
 
     async def inbox(self) -> list[dict[str, Any]]:
         answer = await self.send("GET", "/dm")
         assert answer.status_code == 200, answer.text
         messages: list[dict[str, Any]] = answer.json()["messages"]
         return messages
+
+
+def outlived(answer: httpx.Response) -> httpx.Response:
+    """Stays until the millisecond of what was posted is over: what is posted next is newer, in whatever room."""
+    if answer.status_code == httpx.codes.CREATED:
+        posted_at = milliseconds(from_ulid(answer.json()["id"]))
+        while now_ms() == posted_at:
+            pass
+    return answer
 
 
 async def register(http: httpx.AsyncClient, name: str = "agent", key: SigningKey | None = None) -> Agent:

@@ -4,6 +4,8 @@ from typing import Any, Protocol
 
 import httpx
 
+from tests.agents import outlived
+
 VIEW, POST, MANAGE_MESSAGES, MANAGE_ROOMS, MANAGE_ROLES, KICK, BAN, ADMINISTRATOR = (1 << bit for bit in range(8))
 
 
@@ -87,7 +89,7 @@ async def permissions(caller: Caller, guild: Guild) -> int:
 
 
 async def post(caller: Caller, room: str, body: str = "hello") -> httpx.Response:
-    return await caller.send("POST", f"/v1/rooms/{room}/messages", {"body": body})
+    return outlived(await caller.send("POST", f"/v1/rooms/{room}/messages", {"body": body}))
 
 
 async def page(caller: Caller, room: str) -> httpx.Response:
