@@ -5,6 +5,8 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
 from aicq.batches import Batcher
 from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable, RateLimited
@@ -12,8 +14,45 @@ from aicq.hot.base import HotStore, Member
 from aicq.http.metrics import LIMITED, STREAMS
 from aicq.settings import Settings
 
+OPENED_AT_ONCE = 8
+"""Streams of a process that are opened at the same time: enough to share their calls of the databases."""
+
 RENEWALS = 3
 """How often an open stream is said to be open before it would count as closed."""
+
+
+class Opening:
+    """Has streams open a few at a time, so that a thousand who come back at once do not hold up those who post.
+
+    Each waits its turn before anything is done for it, and holds it until its answer begins.
+
+    Args:
+        app: What opens them.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._turns = asyncio.Semaphore(OPENED_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Opens one stream."""
+        await self._turns.acquire()
+        done = False
+
+        def pass_on() -> None:
+            nonlocal done
+            if not done:
+                done = True
+                self._turns.release()
+
+        async def send_and_pass_on(message: Message) -> None:
+            pass_on()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_pass_on)
+        finally:
+            pass_on()
 
 
 class Streams:
