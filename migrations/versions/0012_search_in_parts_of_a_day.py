@@ -1,8 +1,11 @@
-"""Search in Postgres: the last four hours are looked through before the whole day.
+"""Search in Postgres: the last four hours are looked through before the whole day, and the index tells of rare words.
 
 A word that hundreds of a day's messages hold, but hardly any of the newest, was looked up in the whole day as soon as
 its newest did not suffice, and each message that holds it costs a page: of a million messages up to 2,180, in 99 of 100
 searches for one such word. Now it is 1,078.
+
+Whether a small scope holds so many messages with each of the words that candidates have to be counted, only a walk
+through all of it told: 7 ms in a scope of 10,000 messages. Now the index tells it first of words that are rare.
 """
 
 from aicq.db.scripts import run_script
@@ -12,7 +15,7 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-# As in migration 0003, but for the three parts that are left open.
+# As in migration 0003, but for the four parts that are left open.
 SEARCH = """
 CREATE OR REPLACE FUNCTION hot_messages_search(
     p_epoch bigint, p_words text[], p_room uuid, p_after bigint, p_from uuid, p_limit bigint, p_candidates bigint,
@@ -73,7 +76,7 @@ BEGIN
     IF cardinality(p_words) = 1 AND p_limit <= p_candidates OR pg_relation_size('hot_messages') > 100000000 THEN
         RETURN;
     END IF;
-    SELECT * INTO reach FROM hot_messages_reach(p_room, p_after, p_from, small + 1);
+%(rare)s    SELECT * INTO reach FROM hot_messages_reach(p_room, p_after, p_from, small + 1);
     IF reach.number <= p_candidates OR reach.number > small THEN
         RETURN;
     END IF;
@@ -91,9 +94,35 @@ END
 $$;
 """
 
-UPGRADE = SEARCH % {
+HELD = """
+-- How many messages of the scope hold a word by the index, counted no further than `p_most`; some may have expired.
+CREATE FUNCTION hot_messages_held(p_word tsquery, p_room uuid, p_most bigint) RETURNS bigint LANGUAGE plpgsql
+SET enable_bitmapscan = on SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off AS $$
+DECLARE
+    number bigint;
+BEGIN
+    IF p_room IS NULL THEN
+        SELECT count(*) INTO number FROM (
+            SELECT FROM hot_messages h WHERE h.public AND h.tsv @@ p_word LIMIT p_most
+        ) o;
+    ELSE
+        p_word := p_word && quote_literal('r' || p_room)::tsquery;
+        SELECT count(*) INTO number FROM (
+            SELECT FROM hot_messages h WHERE h.public AND h.tsv @@ p_word
+            UNION ALL
+            SELECT FROM hot_messages h WHERE NOT h.public AND h.tsv @@ p_word
+            LIMIT p_most
+        ) o;
+    END IF;
+    RETURN number;
+END
+$$;
+"""
+
+UPGRADE = HELD + SEARCH % {
     "declared": """\
     part_of_day bigint;
+    word text;
 """,
     "first": """\
     part_of_day := greatest(p_after, upper_end - 14400000);
@@ -108,9 +137,16 @@ lower_end := CASE
                 >= (reach.newest - lower_end) * 3 * p_limit / 2
             THEN part_of_day ELSE p_after
         END;""",
+    "rare": """\
+    FOREACH word IN ARRAY p_words LOOP
+        IF hot_messages_held(word::tsquery, p_room, p_candidates + 1) <= p_candidates THEN
+            RETURN;
+        END IF;
+    END LOOP;
+""",
 }
 
-DOWNGRADE = SEARCH % {
+DOWNGRADE = "DROP FUNCTION hot_messages_held(tsquery, uuid, bigint);" + SEARCH % {
     "declared": "",
     "first": """\
     IF hits > 0 AND reach.number = walked THEN
@@ -120,6 +156,7 @@ DOWNGRADE = SEARCH % {
     END IF;
 """,
     "next": "lower_end := p_after;",
+    "rare": "",
 }
 
 

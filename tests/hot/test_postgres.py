@@ -193,6 +193,23 @@ async def test_a_rare_word_is_found_by_the_index_and_a_common_one_among_the_newe
     assert "ix_hot_messages_tsv_private" in await reads.made()
 
 
+async def test_a_search_for_rare_words_looks_at_the_newest_of_a_small_scope_and_not_at_all_of_it(
+    single: "asyncpg.Pool[asyncpg.Record]", store: PostgresHotStore
+) -> None:
+    room = uuid4()
+    for start in range(0, 8_000, 1000):
+        entries = [entry(seq + 1, ["common", f"word{seq % 1000}"], ts=NOW + seq) for seq in range(start, start + 1000)]
+        await store.messages.append([run(*entries, room=room)], now=NOW)
+    asking = PostgresHotStore(single, "")
+    asking.epoch = 1
+    looked_at = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'ix_hot_messages_public_ts'"
+    await single.execute("SELECT pg_stat_force_next_flush()")
+    before = await single.fetchval(looked_at)
+    assert len(await find(asking, "word7", "common")) == 8
+    await single.execute("SELECT pg_stat_force_next_flush()")
+    assert await single.fetchval(looked_at) - before < 5_000  # twice the newest 2,000
+
+
 async def test_an_append_and_a_sweep_read_no_table_as_a_whole(
     single: "asyncpg.Pool[asyncpg.Record]", large: PostgresHotStore
 ) -> None:
