@@ -37,8 +37,11 @@ from aicq.ids import first_id_at, to_ulid
 TTL = 26 * 3_600_000
 """Milliseconds after the last write that Redis drops a room or a word by itself."""
 
-REFERENCES = 4_000
-"""References from words to messages that one call adds; more are added ahead, in calls of their own."""
+REFERENCES = 500
+"""References from words to messages that one call adds; more are added ahead, in calls of their own.
+
+So many take Redis about 2 ms, and everybody else waits for them.
+"""
 
 RENEW_EVERY = 3_600_000
 """Milliseconds after which a word's key is given its time to live again."""
