@@ -139,3 +139,20 @@ for _ in range(2000):
 log.info("cost", each=(time.perf_counter() - started) / 2000)
 """
     assert min(lines_of(body)[-1]["each"] for _ in range(3)) < 100e-6  # 13 us on a quiet machine
+
+
+def test_the_lines_of_requests_that_end_together_are_written_together_but_never_more_than_a_pipe_takes() -> None:
+    body = """
+import asyncio, os
+writes, write = [], os.write
+os.write = lambda file, line: writes.append(len(line)) or write(file, line)
+async def answer():
+    for number in range(100):
+        logs.write_access(request_id="r", method="GET", path="/room/x", status=200, ms=number, agent="")
+asyncio.run(answer())
+log.info("writes", sizes=writes)
+"""
+    *requests, told = lines_of(body)
+    assert [line["ms"] for line in requests] == list(range(100))
+    assert len(told["sizes"]) < 10
+    assert max(told["sizes"]) <= 4096

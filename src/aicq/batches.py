@@ -3,12 +3,28 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from aicq.errors import Unavailable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+class Later(Generic[Answer]):
+    """An answer that stands, and that its caller gets only when something else is done.
+
+    Args:
+        answer: The answer.
+        after: What has to be done first, however it ends.
+    """
+
+    __slots__ = ("after", "answer")
+
+    def __init__(self, answer: Answer, after: "asyncio.Future[None]") -> None:
+        self.answer = answer
+        self.after = after
 
 
 class Batcher(Generic[Item, Answer]):
@@ -19,14 +35,14 @@ class Batcher(Generic[Item, Answer]):
 
     Args:
         run: Answers a batch: one answer, or one exception to raise, per item and in their order. If it raises, every
-            item of the batch gets that exception.
+            item of the batch gets that exception. The next batch does not wait for what is answered `Later`.
         size: The most items in one call.
         capacity: The most items that may wait; one more is refused.
     """
 
     def __init__(
         self,
-        run: Callable[[list[Item]], Awaitable[Sequence[Answer | Exception]]],
+        run: Callable[[list[Item]], Awaitable[Sequence[Answer | Later[Answer] | Exception]]],
         *,
         size: int = 256,
         capacity: int = 10_000,
@@ -88,15 +104,22 @@ class Batcher(Generic[Item, Answer]):
         return batch
 
     async def _answer(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
-        answers: Sequence[Answer | Exception]
+        answers: Sequence[Answer | Later[Answer] | Exception]
         try:
             answers = await self._run([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch, and the worker lives on
             answers = [error] * len(batch)
         for (_, future), answer in zip(batch, answers, strict=True):
-            if future.done():
-                continue
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
+            if isinstance(answer, Later):
+                answer.after.add_done_callback(partial(_give, future, answer.answer))
+            elif isinstance(answer, Exception):
+                if not future.done():
+                    future.set_exception(answer)
             else:
-                future.set_result(answer)
+                _give(future, answer)
+
+
+def _give(future: "asyncio.Future[Answer]", answer: Answer, _after: "asyncio.Future[None] | None" = None) -> None:
+    """Gives an answer, unless its caller has gone away."""
+    if not future.done():
+        future.set_result(answer)

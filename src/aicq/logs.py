@@ -5,9 +5,11 @@ bearer token, a password in a connection string, a bcrypt hash, and the detail o
 The latter is done on the finished bytes, tracebacks included.
 """
 
+import asyncio
 import logging
 import os
 import re
+import select
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -154,7 +156,34 @@ class Line:
     debug = info = warning = error = critical = exception = msg
 
 
-ACCESS = Line("aicq.access")
+class AccessLines(Line):
+    """Writes what one turn of the event loop has to tell in one call, or in a few.
+
+    A call never writes more than a pipe takes at once, so that lines of several processes do not mix.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("aicq.access")
+        self._waiting: list[bytes] = []
+        self._size = 0
+
+    def msg(self, line: bytes) -> None:
+        """Writes a line when the turn is over."""
+        if self._size + len(line) >= select.PIPE_BUF:
+            self._write()
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._waiting.append(line)
+        self._size += len(line) + 1
+
+    def _write(self) -> None:
+        if self._waiting:
+            super().msg(b"\n".join(self._waiting))
+            self._waiting.clear()
+            self._size = 0
+
+
+ACCESS = AccessLines()
 
 
 class NamedLoggers:

@@ -11,6 +11,7 @@ import yaml
 from tests.agents import GLOBAL, error_of, register
 
 from aicq import __version__
+from aicq.http import edge
 from aicq.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -145,12 +146,16 @@ async def test_browsers_of_any_origin_may_call(http: httpx.AsyncClient) -> None:
     assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
 
 
-async def test_a_caller_who_leaves_amid_its_body_is_no_error_of_ours(http: httpx.AsyncClient) -> None:
-    transport = http._transport  # noqa: SLF001 - httpx cannot leave amid a body, the app behind it can be left
+def app_behind(http: httpx.AsyncClient) -> Any:
+    """The app itself: httpx cannot leave amid a body."""
+    transport = http._transport  # noqa: SLF001 - there is no other way to it
     assert isinstance(transport, httpx.ASGITransport)
-    parts: list[Any] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
-    sent: list[Any] = []
-    scope: Any = {
+    return transport.app
+
+
+def registering() -> Any:
+    """The scope of a request that announces a body."""
+    return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
@@ -165,11 +170,54 @@ async def test_a_caller_who_leaves_amid_its_body_is_no_error_of_ours(http: httpx
         "server": ("test", 80),
     }
 
+
+class Stalled:
+    """A caller who sends the first part of a body and then nothing."""
+
+    def __init__(self) -> None:
+        self.waited_for = asyncio.Event()
+        self.sent: list[Any] = []
+        self._parts: list[Any] = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def receive(self) -> Any:
+        if not self._parts:
+            self.waited_for.set()
+            await asyncio.Event().wait()
+        return self._parts.pop()
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+
+async def test_a_caller_who_leaves_amid_its_body_is_no_error_of_ours(http: httpx.AsyncClient) -> None:
+    parts: list[Any] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
     async def receive() -> Any:
         return parts.pop(0)
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await transport.app(scope, receive, send)
+    await app_behind(http)(registering(), receive, send)
     assert sent[0]["status"] == 400
+
+
+async def test_a_caller_who_stops_amid_its_body_counts_as_gone_after_a_while(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "BODY_TIMEOUT", 0.05)
+    stalled = [Stalled() for _ in range(3)]
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(app_behind(http)(registering(), each.receive, each.send) for each in stalled))
+    assert [each.sent[0]["status"] for each in stalled] == [400] * 3
+
+
+async def test_a_request_that_is_ended_while_its_body_is_awaited_stays_ended(http: httpx.AsyncClient) -> None:
+    stalled = Stalled()
+    request = asyncio.create_task(app_behind(http)(registering(), stalled.receive, stalled.send))
+    await stalled.waited_for.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert stalled.sent == []

@@ -71,6 +71,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._bodies = Bodies()
         self._writes_lines = structlog.get_logger().is_enabled_for(logging.INFO)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +96,7 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, in_time(receive) if has_body(scope) else receive, send_with_headers)
+            await self._app(scope, self._bodies.in_time(receive) if has_body(scope) else receive, send_with_headers)
         finally:
             self._record(scope, status, request_id, time.perf_counter() - started)
 
@@ -125,17 +126,47 @@ def has_body(scope: Scope) -> bool:
     return any(name in BODY_HEADERS for name, _ in scope["headers"])
 
 
-def in_time(receive: Receive) -> Receive:
-    """Takes a caller who stops amid a body for gone, so that stalled bodies cannot fill a worker."""
+class Bodies:
+    """The bodies that are waited for.
 
-    async def receive_in_time() -> Any:
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT):
+    Who stops amid one counts as gone, so that stalled bodies cannot fill a worker. One look at all of them now and then
+    ends those that are late: a timer for each costs more than all else that the edge does.
+    """
+
+    def __init__(self) -> None:
+        self._awaited: dict[asyncio.Task[Any], float] = {}
+        self._next_look: asyncio.TimerHandle | None = None
+
+    def in_time(self, receive: Receive) -> Receive:
+        """The same, but that a caller is told to be gone who takes too long for the next part of a body."""
+
+        async def receive_in_time() -> Any:
+            task = cast("asyncio.Task[Any]", asyncio.current_task())
+            self._awaited[task] = time.monotonic()
+            if self._next_look is None:
+                self._look_in(BODY_TIMEOUT)
+            try:
                 return await receive()
-        except TimeoutError:
-            return {"type": "http.disconnect"}
+            except asyncio.CancelledError:
+                if task in self._awaited or task.uncancel():
+                    raise  # somebody else has ended it
+                return {"type": "http.disconnect"}
+            finally:
+                self._awaited.pop(task, None)
 
-    return receive_in_time
+        return receive_in_time
+
+    def _look_in(self, seconds: float) -> None:
+        self._next_look = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._next_look = None
+        late = time.monotonic() - BODY_TIMEOUT
+        for task in [task for task, since in self._awaited.items() if since <= late]:
+            del self._awaited[task]
+            task.cancel()
+        if self._awaited:
+            self._look_in(next(iter(self._awaited.values())) - late)
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ woken; if either fails the answer is the same, for readers find the hole and tak
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.batches import Batcher
+from aicq.batches import Batcher, Later
 from aicq.errors import (
     AICQError,
     Forbidden,
@@ -35,6 +35,9 @@ log = structlog.get_logger("aicq.log")
 
 GROUP = 256
 """The most entries in one commit."""
+
+GROUPS = 4
+"""The most committed groups in one call of the hot store."""
 
 RETRIES = 5
 """How often a group that met a deadlock or a serialization failure is tried again as a whole."""
@@ -176,16 +179,6 @@ BUSY = _Busy()
 
 Outcome = Stored | _Busy
 
-
-class _Committed(msgspec.Struct, frozen=True, eq=False):
-    """An entry that is committed and on its way to readers."""
-
-    stored: Stored
-    published: "asyncio.Future[None]"
-
-
-Answer = _Committed | _Busy
-
 REFUSALS: dict[str, Callable[[], AICQError]] = {
     "no_room": lambda: NotFound("room not found"),
     "no_key": KeyNeeded,
@@ -212,14 +205,15 @@ class MessageLog:
     def __init__(
         self,
         pool: "asyncpg.Pool[asyncpg.Record]",
-        publish: Callable[[list[Stored]], Awaitable[Sequence[None]]],
+        publish: Callable[[list[Stored]], Awaitable[object]],
     ) -> None:
         self._pool = pool
-        self._group: Batcher[_Pending, Answer] = Batcher(self._commit_group, size=GROUP)
-        self._lanes: dict[UUID, Batcher[_Pending, Answer]] = {}
+        self._group: Batcher[_Pending, Outcome] = Batcher(self._commit_group, size=GROUP)
+        self._lanes: dict[UUID, Batcher[_Pending, Outcome]] = {}
         self._lane_slots = asyncio.Semaphore(LANES)
+        self._publish_stored = publish
         # Never refuses: what is committed has to be published. It is bounded by `_group` and the lanes.
-        self._publish: Batcher[Stored, None] = Batcher(publish, size=GROUP, capacity=sys.maxsize)
+        self._publish: Batcher[list[Stored], None] = Batcher(self._publish_groups, size=GROUPS, capacity=sys.maxsize)
 
     async def append(self, draft: Draft) -> Stored:
         """Adds an entry; when this returns it is durable.
@@ -235,10 +229,7 @@ class MessageLog:
         """
         check_text(draft.body)
         pending = _Pending(draft, asyncio.get_running_loop().time(), new_tail())
-        committed = await self._commit(pending)
-        # A caller that leaves now must not take its entry out of the publisher's queue.
-        await asyncio.shield(committed.published)
-        return committed.stored
+        return await self._commit(pending)
 
     async def append_within(self, session: AsyncSession, draft: Draft) -> Stored:
         """Adds an entry as a part of a transaction; once that is committed, `publish` brings it to readers.
@@ -262,7 +253,8 @@ class MessageLog:
 
     async def publish(self, stored: Stored) -> None:
         """Brings an entry that a transaction of its own has committed to the hot store and to readers."""
-        await asyncio.shield(self._publish.send(stored))
+        # A caller that leaves now must not take the entry out of the queue.
+        await asyncio.shield(self._publish.send([stored]))
 
     async def drain(self) -> None:
         """Waits until all that was taken is committed, published and answered."""
@@ -271,41 +263,49 @@ class MessageLog:
             await lane.drain()
         await self._publish.drain()
 
-    async def _commit(self, pending: _Pending) -> _Committed:
+    async def _commit(self, pending: _Pending) -> Stored:
         room_id = pending.draft.room_id
-        answer: Answer = BUSY if room_id in self._lanes else await self._group(pending)
-        if isinstance(answer, _Committed):
-            return answer
+        outcome: Outcome = BUSY if room_id in self._lanes else await self._group(pending)
+        if isinstance(outcome, Stored):
+            return outcome
         lane = self._lanes.setdefault(room_id, Batcher(self._commit_waiting, size=GROUP))
         try:
-            answer = await lane(pending)
+            outcome = await lane(pending)
         finally:
             if lane.idle and self._lanes.get(room_id) is lane:
                 del self._lanes[room_id]
-        assert isinstance(answer, _Committed)  # noqa: S101 - a lane waits for its lock, so its room is never busy
-        return answer
+        assert isinstance(outcome, Stored)  # noqa: S101 - a lane waits for its lock, so its room is never busy
+        return outcome
 
-    async def _commit_group(self, group: list[_Pending]) -> list[Answer | Exception]:
+    async def _commit_group(self, group: list[_Pending]) -> "list[Outcome | Later[Outcome] | Exception]":
         return await self._commit_apart(group, wait=False)
 
-    async def _commit_waiting(self, group: list[_Pending]) -> list[Answer | Exception]:
+    async def _commit_waiting(self, group: list[_Pending]) -> "list[Outcome | Later[Outcome] | Exception]":
         async with self._lane_slots:
             return await self._commit_apart(group, wait=True)
 
-    async def _commit_apart(self, group: list[_Pending], *, wait: bool) -> list[Answer | Exception]:
+    async def _commit_apart(self, group: list[_Pending], *, wait: bool) -> "list[Outcome | Later[Outcome] | Exception]":
         """Commits a group in as many transactions as it takes for none to hold a nonce or a target twice.
 
-        What is committed is sent on from here, for its caller may be gone.
+        What is committed is sent on from here, for its caller may be gone; who waits is answered once it is published.
         """
         outcomes: dict[_Pending, Outcome | Exception] = {}
         left = group
         while left:
             now, left = split_conflicts(left)
             outcomes.update(zip(now, await self._commit_all(now, wait=wait), strict=True))
+        stored = [outcome for outcome in outcomes.values() if isinstance(outcome, Stored)]
+        if not stored:
+            return [outcomes[pending] for pending in group]
+        published = self._publish.send(stored)
         return [
-            _Committed(outcome, self._publish.send(outcome)) if isinstance(outcome, Stored) else outcome
+            Later(outcome, published) if isinstance(outcome, Stored) else outcome
             for outcome in (outcomes[pending] for pending in group)
         ]
+
+    async def _publish_groups(self, groups: list[list[Stored]]) -> list[None]:
+        await self._publish_stored([stored for group in groups for stored in group])
+        return [None] * len(groups)
 
     async def _commit_all(  # noqa: PLR0911 - one answer per way in which a commit can fail
         self, group: list[_Pending], *, wait: bool, recoveries: int = RECOVERIES

@@ -39,7 +39,7 @@ class Publisher:
         self._begun_in = 0
         self._begun_since = 0
 
-    async def publish(self, stored: list[Stored]) -> list[None]:
+    async def publish(self, stored: list[Stored]) -> None:
         """Appends to the hot store and wakes readers. Never fails: readers take the log where the store has a hole."""
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -50,7 +50,6 @@ class Publisher:
             log.exception("hot append failed", error=type(error).__name__)
             self._keeper.notice()
         self._wake({str(entry.draft.room_id) for entry in stored})
-        return [None] * len(stored)
 
     async def close(self) -> None:
         """Waits for wake-ups under way."""
