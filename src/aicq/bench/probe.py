@@ -32,6 +32,9 @@ BATCH = 32
 PAUSE = 0.04
 """Seconds between two calls of a kind, give or take a half."""
 
+WARMING = 60
+"""Times that all kinds are called at once before: a connection's first calls open it, parse and plan."""
+
 PAGE = 65
 """Entries that the product reads for a page of 50 messages."""
 
@@ -69,8 +72,8 @@ async def probe(task: Task, begin: Callable[[], None]) -> Times:
     async with opened(task) as hot:
         calls = Calls(hot)
         kinds = calls.kinds()
-        for call in kinds.values():
-            await call()
+        for _ in range(WARMING):
+            await asyncio.gather(*(call() for call in kinds.values()))
         begin()
         await asyncio.sleep(task.warm)
         until = time.perf_counter() + task.seconds
