@@ -82,7 +82,7 @@ class Batcher(Generic[Item, Answer]):
         return answer
 
     async def drain(self) -> None:
-        """Waits until everything taken so far is answered."""
+        """Waits until everything taken so far has been run; what is answered `Later` may wait for more."""
         while self._worker is not None:
             await asyncio.wait([self._worker])
 

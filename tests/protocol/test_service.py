@@ -172,12 +172,12 @@ def registering() -> Any:
 
 
 class Stalled:
-    """A caller who sends the first part of a body and then nothing."""
+    """A caller who sends a part of a body, the first unless it is said otherwise, and then nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, part: Any = None) -> None:
         self.waited_for = asyncio.Event()
         self.sent: list[Any] = []
-        self._parts: list[Any] = [{"type": "http.request", "body": b"{", "more_body": True}]
+        self._parts = [part or {"type": "http.request", "body": b"{", "more_body": True}]
 
     async def receive(self) -> Any:
         if not self._parts:
@@ -211,6 +211,23 @@ async def test_a_caller_who_stops_amid_its_body_counts_as_gone_after_a_while(
     async with asyncio.timeout(10):
         await asyncio.gather(*(app_behind(http)(registering(), each.receive, each.send) for each in stalled))
     assert [each.sent[0]["status"] for each in stalled] == [400] * 3
+
+
+async def test_a_stream_is_not_ended_because_its_request_announced_an_empty_body(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "BODY_TIMEOUT", 0.05)
+    path = f"/room/{GLOBAL}/events"
+    following = registering() | {"method": "GET", "path": path, "raw_path": path.encode()}
+    following["headers"] = [(b"content-length", b"0")]
+    reader, stalled = Stalled({"type": "http.request", "body": b"", "more_body": False}), Stalled()
+    stream = asyncio.create_task(app_behind(http)(following, reader.receive, reader.send))
+    await reader.waited_for.wait()
+    await app_behind(http)(registering(), stalled.receive, stalled.send)
+    assert stalled.sent[0]["status"] == 400
+    assert (stream.done(), reader.sent[0]["status"]) == (False, 200)
+    stream.cancel()
+    await asyncio.wait([stream])
 
 
 async def test_a_request_that_is_ended_while_its_body_is_awaited_stays_ended(http: httpx.AsyncClient) -> None:

@@ -138,21 +138,30 @@ class Bodies:
         self._next_look: asyncio.TimerHandle | None = None
 
     def in_time(self, receive: Receive) -> Receive:
-        """The same, but that a caller is told to be gone who takes too long for the next part of a body."""
+        """The same, but that a caller is told to be gone who takes too long for the next part of a body.
+
+        When the body is there, only the caller's leaving is waited for, and that may take as long as it likes.
+        """
+        is_whole = False
 
         async def receive_in_time() -> Any:
+            nonlocal is_whole
+            if is_whole:
+                return await receive()
             task = cast("asyncio.Task[Any]", asyncio.current_task())
             self._awaited[task] = time.monotonic()
             if self._next_look is None:
                 self._look_in(BODY_TIMEOUT)
             try:
-                return await receive()
+                message: Any = await receive()
             except asyncio.CancelledError:
                 if task in self._awaited or task.uncancel():
                     raise  # somebody else has ended it
                 return {"type": "http.disconnect"}
             finally:
                 self._awaited.pop(task, None)
+            is_whole = not message.get("more_body")
+            return message
 
         return receive_in_time
 
