@@ -89,6 +89,14 @@ class Feed:
             self.events.append(event)
             self.last = event.seq
 
+    def precede(self, events: list[Event]) -> None:
+        """Takes older entries that reach up to where its own begin, as many as it has room for."""
+        begins = self.events[0].seq if self.events else self.last + 1
+        for event in reversed(events):
+            if event.seq == begins - 1 and len(self.events) < KEPT:
+                self.events.appendleft(event)
+                begins = event.seq
+
     async def wait(self) -> None:
         """Waits until followers are woken. A cancelled call leaves nothing behind."""
         woken = asyncio.get_running_loop().create_future()

@@ -75,7 +75,7 @@ class Follower:
             events = self._feed.since(self.position)
             state = self._feed.state
             if events is None:
-                state, events = await self._live.read(self._feed, self.position)
+                state, events = await self._live.catch_up(self._feed, self.position)
             if state is None:
                 raise NotFound("room not found")
             self._access.check(state)
@@ -169,25 +169,34 @@ class Live:
                 if not feed.actors[access.actor_id]:
                     del feed.actors[access.actor_id]
 
-    async def read(self, feed: Feed, position: int, *, limit: int = CHUNK) -> tuple[RoomState | None, list[Event]]:
-        """Reads the log above a position for one follower.
+    async def catch_up(self, feed: Feed, position: int) -> tuple[RoomState | None, list[Event]]:
+        """Reads the log above a position that the feed does not reach back to.
 
         Raises:
             Unavailable: It cannot be read.
         """
         async with self._catching_up:
-            try:
-                found = await self._events.above(feed.room_id, position, limit=limit, actors=[*feed.actors])
-            except Exception as error:
-                log.warning("live read failed", error=type(error).__name__)
-                raise Unavailable("The log cannot be read just now; try again.") from error
+            # Of those who come back together, the first has read it for all by now.
+            if (events := feed.since(position)) is not None:
+                return feed.state, events
+            state, events = await self._read(feed, position, limit=CHUNK)
+            feed.precede(events)
+            return state, events
+
+    async def _read(self, feed: Feed, position: int, *, limit: int) -> tuple[RoomState | None, list[Event]]:
+        try:
+            found = await self._events.above(feed.room_id, position, limit=limit, actors=[*feed.actors])
+        except Exception as error:
+            log.warning("live read failed", error=type(error).__name__)
+            raise Unavailable("The log cannot be read just now; try again.") from error
         return found or (None, [])
 
     async def _open(self, feed: Feed) -> None:
         """Subscribes first and looks where the room ends then: nothing moves unheard in between."""
         try:
             await self._hear(str(feed.room_id))
-            state, _ = await self.read(feed, 0, limit=0)
+            async with self._catching_up:
+                state, _ = await self._read(feed, 0, limit=0)
         except BaseException:
             self._feeds.pop(feed.room_id, None)
             raise
