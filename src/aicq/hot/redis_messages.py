@@ -307,11 +307,17 @@ def _page(answer: list[Any] | None) -> Page | None:
 
 
 def _final_changes(changes: Iterable[tuple[int, Change | None]]) -> list[tuple[int, Change]]:
-    """The last change of each message, with the number of its entry; but nothing follows a delete."""
+    """The last change of each message, with the number of the last entry that changed it; nothing follows a delete.
+
+    What is read of the log tells of an edit as the message stands now, so it may be a delete's stub already: made with
+    the delete's number, it is made also where the store holds the edit.
+    """
     final: dict[str, tuple[int, Change]] = {}
     for number, change in changes:
-        if change and not (change.target in final and _is_stub(final[change.target][1].wire)):
-            final[change.target] = (number, change)
+        if change is None:
+            continue
+        _, before = final.get(change.target, (0, change))
+        final[change.target] = (number, before if _is_stub(before.wire) else change)
     return list(final.values())
 
 

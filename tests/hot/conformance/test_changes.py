@@ -2,7 +2,9 @@
 
 from uuid import uuid4
 
-from aicq.hot.base import Change, HotStore, SearchQuery
+import msgspec
+
+from aicq.hot.base import Change, HotStore, Run, SearchQuery
 from aicq.hot.words import index_words
 from tests.hot.logged import NOW, LoggedRoom, message_id, read_newest, stub
 
@@ -81,6 +83,19 @@ async def test_of_several_changes_in_one_run_a_delete_wins(hot_store: HotStore) 
     await hot_store.messages.append([room.run()], now=NOW)
     assert (await entries_of(hot_store, room))[0] == stub(message.id)
     assert await found(hot_store, "one") == await found(hot_store, "two") == []
+
+
+async def test_a_delete_is_made_although_an_edit_that_is_held_tells_of_it_already(hot_store: HotStore) -> None:
+    room = LoggedRoom()
+    message = room.post("one")
+    edit = room.edit(message, "two")
+    await hot_store.messages.append([room.run()], now=NOW)
+    delete = room.delete(message)
+    # As it is read of the log afterwards: the edit tells of the message as it stands now.
+    late = msgspec.structs.replace(edit, change=delete.change)
+    await hot_store.messages.append([Run(room.id, public=True, entries=[late, delete])], now=NOW)
+    assert (await entries_of(hot_store, room))[0] == stub(message.id)
+    assert await found(hot_store, "two") == []
 
 
 async def test_a_change_whose_entry_is_held_already_is_not_made_again(hot_store: HotStore) -> None:
