@@ -1,7 +1,7 @@
 """The log with the hot store beside it, as one process has them, and several such processes on the same servers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
@@ -244,9 +244,8 @@ class Outbox:
     def __init__(self) -> None:
         self.published: list[Stored] = []
 
-    async def publish(self, stored: list[Stored]) -> Sequence[None]:
+    async def publish(self, stored: list[Stored]) -> None:
         self.published += stored
-        return [None] * len(stored)
 
 
 @pytest.fixture

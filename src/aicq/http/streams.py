@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,22 +37,14 @@ class Opening:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Opens one stream."""
         await self._turns.acquire()
-        done = False
+        with ExitStack() as turn:
+            turn.callback(self._turns.release)
 
-        def pass_on() -> None:
-            nonlocal done
-            if not done:
-                done = True
-                self._turns.release()
+            async def send_and_pass_on(message: Message) -> None:
+                turn.close()
+                await send(message)
 
-        async def send_and_pass_on(message: Message) -> None:
-            pass_on()
-            await send(message)
-
-        try:
             await self._app(scope, receive, send_and_pass_on)
-        finally:
-            pass_on()
 
 
 class Streams:

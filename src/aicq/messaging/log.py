@@ -205,7 +205,7 @@ class MessageLog:
     def __init__(
         self,
         pool: "asyncpg.Pool[asyncpg.Record]",
-        publish: Callable[[list[Stored]], Awaitable[object]],
+        publish: Callable[[list[Stored]], Awaitable[None]],
     ) -> None:
         self._pool = pool
         self._group: Batcher[_Pending, Outcome] = Batcher(self._commit_group, size=GROUP)
@@ -295,11 +295,9 @@ class MessageLog:
             now, left = split_conflicts(left)
             outcomes.update(zip(now, await self._commit_all(now, wait=wait), strict=True))
         stored = [outcome for outcome in outcomes.values() if isinstance(outcome, Stored)]
-        if not stored:
-            return [outcomes[pending] for pending in group]
-        published = self._publish.send(stored)
+        published = self._publish.send(stored) if stored else None
         return [
-            Later(outcome, published) if isinstance(outcome, Stored) else outcome
+            Later(outcome, published) if published is not None and isinstance(outcome, Stored) else outcome
             for outcome in (outcomes[pending] for pending in group)
         ]
 

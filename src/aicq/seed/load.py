@@ -94,5 +94,5 @@ async def _say(session: AsyncSession, database_url: str) -> None:
         await pool.close()
 
 
-async def _leave(stored: list[Stored]) -> list[None]:
-    return [None] * len(stored)
+async def _leave(_stored: list[Stored]) -> None:
+    """Publishes nothing."""
