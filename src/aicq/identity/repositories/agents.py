@@ -98,14 +98,12 @@ class AgentRepository(Repository[Agent]):
 
     async def change(self, agent_id: UUID, **values: Any) -> Agent | None:
         """Changes columns of an agent and returns it, or None if there is none."""
-        statement = update(Agent).where(Agent.id == agent_id).values(values).returning(Agent)
-        return (await self.session.execute(statement)).scalar_one_or_none()
+        return await self.changed(update(Agent).where(Agent.id == agent_id).values(values))
 
     async def change_key(self, agent_id: UUID, *, old: str, new: str) -> Agent | None:
         """Gives an active agent another key, if the old one is still its; else returns None."""
         where = (Agent.id == agent_id, Agent.public_key == old, Agent.is_active)
-        statement = update(Agent).where(*where).values(public_key=new).returning(Agent)
-        return (await self.session.execute(statement)).scalar_one_or_none()
+        return await self.changed(update(Agent).where(*where).values(public_key=new))
 
     async def remove(self, agent_id: UUID, *, public_key: str) -> bool:
         """Deletes the agent with this key; its anchor stays. False if there is none."""

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from aicq.db.repository import Repository
 from aicq.identity.models import Session, User
@@ -21,8 +20,7 @@ class SessionRepository(Repository[Session]):
 
     async def create(self, session_id: UUID, **values: Any) -> Session:
         """Adds a session."""
-        statement = insert(Session).values(id=session_id, **values).returning(Session)
-        return (await self.session.execute(statement)).scalar_one()
+        return await self.added(id=session_id, **values)
 
     async def find(self, session_id: UUID) -> Session | None:
         """The session with this id, whatever became of it."""

@@ -22,8 +22,7 @@ class TeamRepository(Repository[Team]):
         """Adds a team, and its owner as a member; None if there is no such owner any more."""
         if not await self.is_living(owner_id):
             return None
-        statement = insert(Team).values(id=team_id, owner_id=owner_id, **values).returning(Team)
-        team = (await self.session.execute(statement)).scalar_one()
+        team = await self.added(id=team_id, owner_id=owner_id, **values)
         await self.put_member(team.id, owner_id, "owner")
         return team
 
@@ -62,8 +61,7 @@ class TeamRepository(Repository[Team]):
 
     async def change(self, team_id: UUID, **values: Any) -> Team | None:
         """Changes columns of a team and returns it, or None if there is none."""
-        statement = update(Team).where(Team.id == team_id).values(values).returning(Team)
-        return (await self.session.execute(statement)).scalar_one_or_none()
+        return await self.changed(update(Team).where(Team.id == team_id).values(values))
 
     async def remove(self, team_id: UUID) -> None:
         """Deletes a team, and all that belongs to it."""

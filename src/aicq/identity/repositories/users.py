@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from aicq.db.repository import Repository
 from aicq.identity.models import User
@@ -21,8 +20,7 @@ class UserRepository(Repository[User]):
 
     async def create(self, user_id: UUID, **values: Any) -> User:
         """Adds a user; Postgres refuses an email or a username that another one has."""
-        statement = insert(User).values(id=user_id, **values).returning(User)
-        return (await self.session.execute(statement)).scalar_one()
+        return await self.added(id=user_id, **values)
 
     async def find(self, user_id: UUID) -> User | None:
         """The user with this id, active or not."""
@@ -73,8 +71,7 @@ class UserRepository(Repository[User]):
 
     async def change(self, user_id: UUID, **values: Any) -> User | None:
         """Changes columns of a user and returns them, or None if there is no such user."""
-        statement = update(User).where(User.id == user_id).values(values).returning(User)
-        return (await self.session.execute(statement)).scalar_one_or_none()
+        return await self.changed(update(User).where(User.id == user_id).values(values))
 
     async def remove(self, user_id: UUID) -> bool:
         """Deletes a user; their anchor stays. False if there is none."""

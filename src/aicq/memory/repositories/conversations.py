@@ -34,8 +34,7 @@ class ConversationRepository(Repository[Conversation]):
 
     async def create(self, conversation_id: UUID, **values: Any) -> Conversation:
         """Adds a conversation."""
-        statement = insert(Conversation).values(id=conversation_id, **values).returning(Conversation)
-        return (await self.session.execute(statement)).scalar_one()
+        return await self.added(id=conversation_id, **values)
 
     async def find(self, team_id: UUID, conversation_id: UUID, *, locked: bool = False) -> Conversation | None:
         """A team's conversation; locked against changes by others if it is to change."""
@@ -46,8 +45,7 @@ class ConversationRepository(Repository[Conversation]):
     async def change(self, team_id: UUID, conversation_id: UUID, **values: Any) -> Conversation | None:
         """Changes columns of a conversation and returns it, or None if there is none."""
         where = (Conversation.team_id == team_id, Conversation.id == conversation_id)
-        statement = update(Conversation).where(*where).values(values).returning(Conversation)
-        return (await self.session.execute(statement, execution_options=FRESH)).scalar_one_or_none()
+        return await self.changed(update(Conversation).where(*where).values(values))
 
     async def remove(self, team_id: UUID, conversation_id: UUID) -> bool:
         """Deletes a conversation with its messages; what was drawn out of it stays. False if there is none."""

@@ -35,8 +35,7 @@ class GuildRepository(Repository[Guild]):
 
     async def create(self, guild_id: UUID, *, name: str, description: str | None, owner_id: UUID) -> Guild:
         """Adds a guild, with its owner as a member and @everyone."""
-        values = {"id": guild_id, "name": name, "description": description, "owner_id": owner_id}
-        return (await self.session.execute(insert(Guild).values(values).returning(Guild))).scalar_one()
+        return await self.added(id=guild_id, name=name, description=description, owner_id=owner_id)
 
     async def find(self, guild_id: UUID) -> Guild | None:
         """The guild with this id."""

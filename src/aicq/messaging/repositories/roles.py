@@ -21,8 +21,7 @@ class RoleRepository(Repository[Role]):
     async def create(self, role_id: UUID, guild_id: UUID, *, name: str, permissions: int) -> Role:
         """Adds a role just above @everyone; all others rise by one."""
         await self._shift(guild_id, Role.position + 1, Role.position > 0)
-        values = {"id": role_id, "guild_id": guild_id, "name": name, "permissions": permissions, "position": 1}
-        return (await self.session.execute(insert(Role).values(values).returning(Role))).scalar_one()
+        return await self.added(id=role_id, guild_id=guild_id, name=name, permissions=permissions, position=1)
 
     async def find(self, guild_id: UUID, role_id: UUID) -> Role | None:
         """A role of a guild."""
