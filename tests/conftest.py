@@ -4,7 +4,6 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -97,19 +96,42 @@ def settings(
     hot_kind: str,
     environment: Mapping[str, str],
     request: pytest.FixtureRequest,
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Settings:
     """What the app, and every other worker beside it, runs with."""
-    servers = {"DATABASE_URL": database_url, "AICQ_DATA_DIR": str(tmp_path)}
+    servers = {"DATABASE_URL": database_url, "AICQ_DATA_DIR": str(tmp_path_factory.getbasetemp())}
     if hot_kind == "redis":
         servers["REDIS_URL"] = request.getfixturevalue("redis_url")
     return load({**servers, **environment})
 
 
+class Apps:
+    """Apps by what they run with, started again by each test: to make one takes longer than most tests."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Litestar] = {}
+
+    def get(self, settings: Settings, worker: int = 1) -> Litestar:
+        """The app of a worker; it does not run."""
+        name = f"{worker} {settings}"
+        if name not in self._made:
+            self._made[name] = create_app(settings)
+            gc.freeze()  # it stays, so nobody has to look it over again
+        return self._made[name]
+
+
+@pytest.fixture(scope="session")
+def apps() -> Apps:
+    """The apps that this process has made."""
+    return Apps()
+
+
 @pytest.fixture
-def app(settings: Settings) -> Litestar:
+def app(apps: Apps, settings: Settings, request: pytest.FixtureRequest) -> Litestar:
     """The app, which `http` starts."""
-    return create_app(settings)
+    if "another_worker" in request.fixturenames:
+        apps.get(settings, 2)  # made before the first runs, which would be stopped by it for longer than Redis may take
+    return apps.get(settings)
 
 
 @asynccontextmanager
@@ -131,9 +153,9 @@ async def http(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def another_worker(http: httpx.AsyncClient, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - it comes after the first
+async def another_worker(http: httpx.AsyncClient, apps: Apps, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - it comes after the first
     """Calls a second app on the same servers."""
-    async with running(create_app(settings)) as client:
+    async with running(apps.get(settings, 2)) as client:
         yield client
 
 

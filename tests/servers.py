@@ -146,7 +146,7 @@ class Databases:
 
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url
-        self._names = (f"aicq_test_{os.getpid()}_{number}" for number in range(1_000_000))
+        self._names = [f"aicq_test_{os.getpid()}_{number:02}" for number in range(99, -1, -1)]
         self._template = ""
 
     def url(self, name: str) -> str:
@@ -177,9 +177,11 @@ class Databases:
     async def drop(self, name: str) -> None:
         """Drops a database, whoever is connected to it."""
         await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+        # The same names come again and again, so that what was made for one test's database serves the next.
+        self._names.append(name)
 
     async def _make(self, how: str) -> str:
-        name = next(self._names)
+        name = self._names.pop()
         await self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await self._execute(f"CREATE DATABASE {name} {how}")
         return name

@@ -8,16 +8,15 @@ from typing import Any, TypeAlias
 import asyncpg
 import httpx
 import pytest
+from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aicq.app import create_app
 from aicq.db.engine import create_engine
 from aicq.memory.schemas import MemorySearchRequest
 from aicq.memory.services.recall import Recall
 from aicq.seed.load import load
 from aicq.seed.people import TEAM
 from aicq.seed.rows import sample_id
-from aicq.settings import Settings
 from tests.agents import bodies, find, read
 from tests.conftest import RAISED_LIMITS, running
 from tests.process.service import run
@@ -153,9 +152,9 @@ async def test_nobody_can_log_in_or_sign_as_one_of_them(seeded: str, database: C
     assert await database.fetchval("SELECT count(*) FROM users WHERE role = 'admin'") == 0
 
 
-async def test_a_service_shows_what_is_there(seeded: str, settings: Settings) -> None:
+async def test_a_service_shows_what_is_there(seeded: str, app: Litestar) -> None:
     assert seeded
-    async with running(create_app(settings)) as http:
+    async with running(app) as http:
         await assert_shown(http)
 
 

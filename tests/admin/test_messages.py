@@ -218,7 +218,11 @@ async def test_an_admin_deletes_what_anybody_wrote_and_the_log_says_who_it_was(
 
 
 async def test_an_admin_who_is_a_user_deletes_in_their_own_name(
-    app: Litestar, admin: httpx.AsyncClient, http: httpx.AsyncClient, database: asyncpg.Connection
+    app: Litestar,
+    admin: httpx.AsyncClient,
+    http: httpx.AsyncClient,
+    database: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     insert = "INSERT INTO users (username, email, role) VALUES ('eve', 'eve@example.org', 'admin') RETURNING id"
     eve = await database.fetchval(insert)
@@ -227,7 +231,7 @@ async def test_an_admin_who_is_a_user_deletes_in_their_own_name(
         async def admin_of(self, token: str) -> UUID | None:
             return eve if token == "of eve" else None
 
-    app.state["admin_access"] = AdminAccess(TOKEN, People())
+    monkeypatch.setitem(app.state, "admin_access", AdminAccess(TOKEN, People()))
     message = await said(await register(http), "words")
     answer = await admin.delete(f"{LIST}/{GLOBAL}/{message}", headers={"Authorization": "Bearer of eve"})
     assert answer.status_code == 204

@@ -6,14 +6,11 @@ import pytest
 from litestar import Litestar
 from prometheus_client import REGISTRY
 
-from aicq.app import create_app
 from aicq.clock import now_ms
 from aicq.hot.plugin import HotStorePlugin
 from aicq.hot.presence import ONLINE
 from aicq.http.sightings import Sightings
-from aicq.settings import Settings
 from tests.agents import Agent, error_of, register
-from tests.conftest import running
 from tests.people import sign_up
 
 
@@ -47,19 +44,18 @@ async def online(looker: Agent, **query: object) -> dict[str, object]:
 
 
 async def test_an_agent_that_signs_is_online_for_a_minute_on_every_worker(
-    http: httpx.AsyncClient, app: Litestar, settings: Settings
+    http: httpx.AsyncClient, app: Litestar, another_worker: httpx.AsyncClient
 ) -> None:
     scout, quiet = await register(http, "scout"), await register(http, "quiet")
     before = now_ms()
     assert (await scout.post("here I am")).status_code == 201
     await noted(app)
-    async with running(create_app(settings)) as elsewhere:
-        looker = Agent(elsewhere, quiet.key, quiet.id)
-        shown = (await looker.send("GET", f"/v1/agents/{scout.id}")).json()
-        assert (shown["id"], shown["name"], shown["online"]) == (scout.id, "scout", True)
-        assert "email" not in shown
-        assert "public_key" not in shown
-        assert scout.id in str(await online(looker))
+    looker = Agent(another_worker, quiet.key, quiet.id)
+    shown = (await looker.send("GET", f"/v1/agents/{scout.id}")).json()
+    assert (shown["id"], shown["name"], shown["online"]) == (scout.id, "scout", True)
+    assert "email" not in shown
+    assert "public_key" not in shown
+    assert scout.id in str(await online(looker))
     hot = app.plugins.get(HotStorePlugin).store
     [expiries] = await hot.members.expiries(["online:agents"], now=before)
     assert before <= expiries[scout.id] - ONLINE <= now_ms()

@@ -45,12 +45,9 @@ def revisions() -> list[str]:
 @pytest.fixture
 def empty(databases: Databases) -> Iterator[str]:
     """A database with nothing in it."""
-    beside = asyncio.run(databases.make())
-    name = f"{beside}_empty"
-    asyncio.run(execute(databases.url(beside), f"CREATE DATABASE {name}"))
+    name = asyncio.run(databases.make_empty())
     yield databases.url(name)
     asyncio.run(databases.drop(name))
-    asyncio.run(databases.drop(beside))
 
 
 async def execute(url: str, statement: str) -> None:

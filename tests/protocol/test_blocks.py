@@ -12,7 +12,6 @@ from litestar import Litestar
 from tests.agents import GLOBAL, error_of, register
 from tests.conftest import running
 
-from aicq.app import create_app
 from aicq.hot.plugin import HotStorePlugin
 from aicq.settings import Settings
 
@@ -182,12 +181,12 @@ async def test_a_block_survives_the_loss_of_the_hot_store(
     assert [await ask(http, FLOOD), await ask(http, OTHER)] == [403, 400]
 
 
-async def test_blocks_that_stand_when_the_service_starts_hold(settings: Settings, database: asyncpg.Connection) -> None:
+async def test_blocks_that_stand_when_the_service_starts_hold(app: Litestar, database: asyncpg.Connection) -> None:
     added = "INSERT INTO blocks (address, reason, expires_at) VALUES ($1, 'by hand', $2)"
     now: datetime = await database.fetchval("SELECT now()")
     for address, expires in ((FLOOD, now + DAY), (OTHER, now - DAY), ("192.0.2.1", None), ("2001:db8::1", now + DAY)):
         await database.execute(added, address, expires)
-    async with running(create_app(settings)) as http:
+    async with running(app) as http:
         asked = [await ask(http, each) for each in (FLOOD, OTHER, "192.0.2.1", "2001:db8::2", "192.0.2.2")]
     assert asked == [403, 400, 403, 403, 400]
 

@@ -89,8 +89,9 @@ class Database:
         self.pool = await connect_pool(self.url, name="aicq log", size=8)
 
     async def close(self) -> None:
-        """Closes the driver's pool; the engine is closed by its own plugin."""
+        """Closes the driver's pool, and the engine's: its plugin closes engines of one name alone."""
         await self.pool.close()
+        await self.config.get_engine().dispose()
 
 
 class DatabasePlugin(InitPlugin):

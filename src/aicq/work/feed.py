@@ -31,9 +31,10 @@ class Feed:
         sessions: For transactions of its own.
     """
 
+    _waiting: asyncio.Queue[dict[str, Any]]
+
     def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
         self._sessions = sessions
-        self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MOST_WAITING)
 
     def tell(self, session: AsyncSession, **values: Any) -> None:
         """Tells the feed something, once the session has committed."""
@@ -46,6 +47,7 @@ class Feed:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Writes for as long as the context is open, and then what is left."""
+        self._waiting = asyncio.Queue(MOST_WAITING)
         task = asyncio.create_task(self._write_for_ever())
         try:
             yield
