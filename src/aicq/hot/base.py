@@ -153,8 +153,8 @@ class Found(msgspec.Struct, frozen=True):
 class Messages(ABC):
     """The last 24 hours of every room's log: pages and search.
 
-    Atomic per room. Idempotent: an entry that the store holds already is left as it is. Lost as a whole on a crash,
-    with the epoch's mark, so that a loss is always noticed.
+    Entries are added in order, each whole, with its words and its change. Idempotent: an entry that the store holds
+    already is left as it is. Lost as a whole on a crash, with the epoch's mark, so that a loss is always noticed.
     """
 
     @abstractmethod
@@ -173,8 +173,8 @@ class Messages(ABC):
             For each run the span's `last` afterwards; lower than the run's last position means a hole.
 
         Raises:
-            HotStoreStale: Nothing was added.
-            HotStoreUnavailable: Each run was added as a whole or not at all.
+            HotStoreStale: Nothing is there of what was added.
+            HotStoreUnavailable: Of each run all was added, or nothing, or its beginning.
         """
 
     @abstractmethod

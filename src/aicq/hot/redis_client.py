@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from types import TracebackType
 from typing import Any
@@ -100,7 +100,8 @@ class RedisClient:
         Raises:
             HotStoreUnavailable: It failed; it may have run if it was sent.
         """
-        return await self._on_connection(command, None, None)
+        [reply] = await self._on_connection([command], None, None)
+        return reply
 
     async def run(self, script: Script, *arguments: Argument, key: str) -> Any:
         """Runs a script.
@@ -110,19 +111,27 @@ class RedisClient:
             arguments: Its ARGV.
             key: One of its keys, which tells a cluster where to run it.
         """
-        return await self._on_connection(("EVALSHA", script.sha, 1, key, *arguments), script, None)
+        [reply] = await self._on_connection([("EVALSHA", script.sha, 1, key, *arguments)], script, None)
+        return reply
 
-    async def run_in_epoch(self, script: Script, epoch: int, *arguments: Argument) -> Any:
+    async def run_in_epoch(self, script: Script, epoch: int, calls: Iterable[Argument]) -> list[Any]:
         """Runs a script that first compares the mark of the epoch with the one its arguments begin with.
 
+        Args:
+            script: The script.
+            epoch: The epoch.
+            calls: The argument of each call. They are sent together and made in this order, with those of others in
+                between; where one fails, those behind it are made all the same.
+
         Raises:
-            HotStoreStale: The store does not bear that mark; nothing was done.
-            HotStoreUnavailable: It failed; it may have run if it was sent.
+            HotStoreStale: The store does not bear that mark, or bore it no longer for some of the calls.
+            HotStoreUnavailable: One failed; all may have run if they were sent.
         """
-        reply = await self._on_connection(("EVALSHA", script.sha, 1, keys.EPOCH, *arguments), script, epoch)
-        if reply == b"stale":
+        commands = [("EVALSHA", script.sha, 1, keys.EPOCH, argument) for argument in calls]
+        replies = await self._on_connection(commands, script, epoch)
+        if b"stale" in replies:
             raise HotStoreStale
-        return reply
+        return replies
 
     async def server(self) -> Server:
         """What the server tells about itself just now."""
@@ -137,7 +146,9 @@ class RedisClient:
         await connection.send_command("INFO", "server")
         self._servers[connection] = Server(await connection.read_response())
 
-    async def _on_connection(self, command: Sequence[Argument], script: Script | None, epoch: int | None) -> Any:
+    async def _on_connection(
+        self, commands: Sequence[Sequence[Argument]], script: Script | None, epoch: int | None
+    ) -> list[Any]:
         now = asyncio.get_running_loop().time()
         if now < self._paused_until:
             raise HotStoreUnavailable
@@ -151,7 +162,7 @@ class RedisClient:
                 if not _is_quiet(connection):
                     await connection.disconnect(nowait=True)
                     await connection.connect()
-                reply = await self._exchange(connection, command, script, epoch)
+                replies = await self._exchange(connection, commands, script, epoch)
         except ResponseError as error:
             UNANSWERED.labels("redis").inc()
             self._paused_until = 0.0
@@ -165,23 +176,28 @@ class RedisClient:
             if connection is not None:
                 await self._pool.release(connection)
         self._paused_until = 0.0
-        timer("redis", script.name if script else str(command[0]).lower()).observe(time.perf_counter() - began)
-        return reply
+        timer("redis", script.name if script else str(commands[0][0]).lower()).observe(time.perf_counter() - began)
+        return replies
 
     async def _exchange(
-        self, connection: AbstractConnection, command: Sequence[Argument], script: Script | None, epoch: int | None
-    ) -> Any:
+        self,
+        connection: AbstractConnection,
+        commands: Sequence[Sequence[Argument]],
+        script: Script | None,
+        epoch: int | None,
+    ) -> list[Any]:
         if epoch is not None:
             # The server that this very connection reached must bear the mark, whoever else has answered before.
-            command = (*command[:4], f"{epoch}:{self._servers[connection].run_id}", *command[4:])
-        try:
-            await connection.send_command(*command)
-            return await connection.read_response()
-        except NoScriptError:
-            if script is None:
-                raise
-            await connection.send_command("EVAL", script.text, *command[2:])
-            return await connection.read_response()
+            mark = f"{epoch}:{self._servers[connection].run_id}"
+            commands = [(*command[:4], mark, *command[4:]) for command in commands]
+        replies = await _replies(connection, commands)
+        if script is not None and isinstance(replies[0], NoScriptError):
+            # The first did not run; what the others did without it may be done again after it.
+            replies = await _replies(connection, [("EVAL", script.text, *commands[0][2:]), *commands[1:]])
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                raise reply
+        return replies
 
 
 class InTime:
@@ -210,6 +226,18 @@ class InTime:
     def _wait_on_if_late(self) -> None:
         if self._loop.time() - self._due > LATE:
             self._timeout.reschedule(self._loop.time() + self._seconds)
+
+
+async def _replies(connection: AbstractConnection, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    """Sends commands together; the errors of the server are among its replies."""
+    await connection.send_packed_command([part for command in commands for part in connection.pack_command(*command)])
+    replies: list[Any] = []
+    for _ in commands:
+        try:
+            replies.append(await connection.read_response())
+        except ResponseError as error:
+            replies.append(error)
+    return replies
 
 
 def _is_quiet(connection: Any) -> bool:

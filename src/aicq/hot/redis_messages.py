@@ -9,6 +9,7 @@ is gone, or no longer has the word; so whatever a search finds there is compared
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -37,11 +38,14 @@ from aicq.ids import first_id_at, to_ulid
 TTL = 26 * 3_600_000
 """Milliseconds after the last write that Redis drops a room or a word by itself."""
 
-REFERENCES = 500
-"""References from words to messages that one call adds; more are added ahead, in calls of their own.
+REFERENCES = 250
+"""References from words to messages that one call adds; of more, several calls are made.
 
-So many take Redis about 2 ms, and everybody else waits for them.
+So many take Redis about 1 ms, and everybody else waits for them.
 """
+
+SENT_AT_ONCE = 16
+"""Calls that are sent without waiting for the answer to the one before."""
 
 RENEW_EVERY = 3_600_000
 """Milliseconds after which a word's key is given its time to live again."""
@@ -90,27 +94,32 @@ class RedisMessages(Messages):
 
     async def append(self, runs: Sequence[Run], *, now: int) -> list[int]:
         self._renewals.begin(now)
-        changes = [_final_changes((number, e.change) for number, e in enumerate(run.entries, 1)) for run in runs]
-        old = await self._old_words(runs, changes)
-        answer: list[int] = []
-        packed: list[list[object]] = []
-        references = 0
-        for run, made in zip(runs, changes, strict=True):
-            words = await self._words_of_run(run, now)
-            for number, (_, change) in enumerate(made, 1 + len(run.entries)):
-                words.change(number, old[run.room_id, change.target], change.words)
-            if packed and references + words.references > REFERENCES:
-                answer += await self._run(_APPEND, [_expired(now), TTL, packed])
-                packed, references = [], 0
-            packed.append(_packed(run, made, words))
-            references += words.references
-        if packed:
-            answer += await self._run(_APPEND, [_expired(now), TTL, packed])
-        return answer
+        parts = [part for run in runs for part in _parts(run)]
+        changes = [_final_changes((number, e.change) for number, e in enumerate(part.entries, 1)) for part in parts]
+        old = await self._old_words(parts, changes)
+        calls: list[list[list[object]]] = []
+        room_left = 0
+        for part, made in zip(parts, changes, strict=True):
+            words = self._words_in(part)
+            for number, (_, change) in enumerate(made, 1 + len(part.entries)):
+                words.change(number, old[part.room_id, change.target], change.words)
+            if not calls or words.references > room_left:
+                calls.append([])
+                room_left = REFERENCES
+            calls[-1].append(_packed(part, made, words))
+            room_left -= words.references
+        answers = await self._run_each(_APPEND, [[_expired(now), TTL, call] for call in calls])
+        last = dict(zip((part.room_id for part in parts), chain.from_iterable(answers), strict=True))
+        return [last[run.room_id] for run in runs]
 
     async def prepend(self, run: Run, *, now: int) -> bool:
         self._renewals.begin(now)
-        words = await self._words_of_run(run, now)
+        words = self._words_in(run)
+        if words.references > REFERENCES:
+            # Nobody sees what is indexed ahead until the messages are there.
+            ids = [entry.id for entry in run.entries]
+            scores = [_score(entry.id) for entry in run.entries]
+            await self._run_each(_INDEX, [[_expired(now), TTL, some, scores, ids] for some in words.take_chunks()])
         return bool(await self._run(_PREPEND, [_expired(now), TTL, _packed(run, [], words)]))
 
     async def revise(self, room_id: UUID, *, public: bool, changes: Sequence[Change]) -> None:
@@ -162,25 +171,25 @@ class RedisMessages(Messages):
         await self._run(_FORGET, [keys.span(room_id), keys.messages(room_id)])
 
     async def _run(self, script: Script, arguments: list[object]) -> Any:
+        [answer] = await self._run_each(script, [arguments])
+        return answer
+
+    async def _run_each(self, script: Script, calls: Sequence[list[object]]) -> list[Any]:
+        """Makes calls one after the other; others' calls come between them."""
+        answers: list[Any] = []
         try:
-            return await self._client.run_in_epoch(script, self._epoch(), msgspec.msgpack.encode(arguments))
+            for at in range(0, len(calls), SENT_AT_ONCE):
+                packed = map(msgspec.msgpack.encode, calls[at : at + SENT_AT_ONCE])
+                answers += await self._client.run_in_epoch(script, self._epoch(), packed)
         except (HotStoreStale, HotStoreUnavailable):
             self._renewals.forget()
             raise
+        return answers
 
-    async def _words_of_run(self, run: Run, now: int) -> "_Words":
-        """The words of its entries; of many, none, because they are added ahead, in calls of bounded size.
-
-        Nobody sees what is added ahead until the messages are there.
-        """
+    def _words_in(self, run: Run) -> "_Words":
         words = _Words(run.room_id, self._renewals, public=run.public)
         for number, entry in enumerate(run.entries, 1):
             words.add(number, entry.words)
-        if words.references > REFERENCES:
-            ids = [entry.id for entry in run.entries]
-            scores = [_score(entry.id) for entry in run.entries]
-            for chunk in words.take_chunks():
-                await self._run(_INDEX, [_expired(now), TTL, chunk, scores, ids])
         return words
 
     async def _old_words(
@@ -280,6 +289,18 @@ class _Renewals:
         due = [word for word in words if prefix + word not in self._renewed]
         self._renewed.update([prefix + word for word in due])
         return due
+
+
+def _parts(run: Run) -> Iterable[Run]:
+    """The run in parts that one call can add: the room grows by one after the other."""
+    begin, references = 0, 0
+    for at, entry in enumerate(run.entries):
+        more = 1 + len(entry.words) + (len(entry.change.words) if entry.change else 0)
+        if references and references + more > REFERENCES:
+            yield Run(run.room_id, run.public, run.entries[begin:at])
+            begin, references = at, 0
+        references += more
+    yield Run(run.room_id, run.public, run.entries[begin:])
 
 
 def _packed(run: Run, changes: Sequence[tuple[int, Change]], words: _Words) -> list[object]:
