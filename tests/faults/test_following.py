@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -56,17 +56,24 @@ async def test_whoever_comes_back_goes_on_where_they_were(house: House, how: str
             assert [event["id"] for event in await stream.take(1)] == [last]
 
 
-async def test_a_delete_is_told_and_what_was_deleted_is_not(house: House) -> None:
-    async with client_of(house.service.url) as http:
+@pytest.mark.parametrize("followed", [False, True], ids=["read from the log", "kept for those who follow"])
+async def test_a_delete_is_told_and_what_was_deleted_is_not(house: House, *, followed: bool) -> None:
+    async with client_of(house.service.url) as http, AsyncExitStack() as others:
         agent = await register(http)
         room = await agent.create_room()
+        if followed:
+            other = await others.enter_async_context(Stream.opened(house.service.url, room, after="0" * 26))
         message = (await agent.post("regretted", room)).json()["id"]
+        await agent.send("PATCH", f"/v1/rooms/{room}/messages/{message}", {"body": "regretted as well"})
         await agent.delete(message, room)
+        if followed:
+            await other.take(3)
         async with Stream.opened(house.service.url, room, after="0" * 26) as stream:
-            first, second = await stream.take(2)
+            first, second, third = await stream.take(3)
     assert (first["kind"], first["seq"], first.get("body"), first["deleted"]) == ("message", 1, None, True)
-    assert (second["kind"], second["seq"], second["target"]) == ("delete", 2, message)
-    assert "regretted" not in str([first, second])
+    assert (second["kind"], second["seq"], second.get("body"), second["target"]) == ("edit", 2, None, message)
+    assert (third["kind"], third["seq"], third["target"]) == ("delete", 3, message)
+    assert "regretted" not in str([first, second, third])
 
 
 async def test_a_private_room_wants_its_key(house: House) -> None:

@@ -41,12 +41,14 @@ class Event(msgspec.Struct, frozen=True):
         id: Its ULID.
         kind: `message`, `edit` or `delete`.
         data: The `LiveEntry` as JSON.
+        target: The ULID of the message that an edit or a delete is of.
     """
 
     seq: int
     id: str
     kind: str
     data: bytes
+    target: str
 
 
 class RoomState(msgspec.Struct, frozen=True):
@@ -113,7 +115,14 @@ encode = msgspec.json.Encoder().encode
 def event_of(row: asyncpg.Record) -> Event:
     """A row of `ABOVE`, encoded."""
     entry = entry_of(row)
-    return Event(entry.seq, entry.id, entry.kind, encode(entry))
+    return Event(entry.seq, entry.id, entry.kind, encode(entry), entry.target)
+
+
+def emptied(event: Event) -> Event:
+    """A message, or an edit of it, as it is told once the message was deleted."""
+    entry = msgspec.json.decode(event.data, type=LiveEntry)
+    rest = msgspec.structs.replace(entry, body="", signature="", edited_at=0, deleted=True)
+    return msgspec.structs.replace(event, data=encode(rest))
 
 
 def entry_of(row: asyncpg.Record) -> LiveEntry:

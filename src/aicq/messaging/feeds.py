@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from aicq.ids import from_ulid, position
-from aicq.messaging.events import Event, RoomState
+from aicq.messaging.events import Event, RoomState, emptied
 
 KEPT = 512
 """Entries that a feed keeps for those who are a little behind, or come back."""
@@ -88,6 +88,14 @@ class Feed:
                 self.events.clear()
             self.events.append(event)
             self.last = event.seq
+            if event.kind == "delete":
+                self._empty(event.target)
+
+    def _empty(self, message_id: str) -> None:
+        """Forgets what a message said, as the log does: whoever comes back gets nothing of it."""
+        for at, event in enumerate(self.events):
+            if event.id == message_id or (event.target == message_id and event.kind == "edit"):
+                self.events[at] = emptied(event)
 
     def precede(self, events: list[Event]) -> None:
         """Takes older entries that reach up to where its own begin, as many as it has room for."""
