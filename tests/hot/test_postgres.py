@@ -8,6 +8,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -137,26 +138,31 @@ async def single(database_url: str) -> AsyncIterator["asyncpg.Pool[asyncpg.Recor
     pool.terminate()
 
 
-@pytest.fixture
-async def large(single: "asyncpg.Pool[asyncpg.Record]", database_url: str) -> PostgresHotStore:
+@pytest.fixture(params=[0, 60], ids=["planned while empty", "planned while nearly empty"])
+async def large(
+    single: "asyncpg.Pool[asyncpg.Record]", database_url: str, request: pytest.FixtureRequest
+) -> PostgresHotStore:
     """A store of 24,000 messages in a public and a private room, its plans cached while it was small."""
     store = PostgresHotStore(single, database_url)
     await store.begin(1)
     store.epoch = 1
     rooms = (UUID(int=1), UUID(int=2))
-    for _ in range(12):
-        await ask_all(store)
-    for start in range(0, 12_000, 1000):
+    held: int = request.param
+    for begin, end in pairwise([0, held, *range(1000, 13_000, 1000)]):
         entries = [
             [
                 entry(seq + 1, ["common", f"word{seq % 7}", *(["rare"] if seq == 50 else [])], ts=NOW + seq)
-                for seq in range(start, start + 1000)
+                for seq in range(begin, end)
             ]
             for _ in rooms
         ]
-        await store.messages.append(
-            [run(*entries[number], room=room, public=not number) for number, room in enumerate(rooms)], now=NOW
-        )
+        if end:
+            await store.messages.append(
+                [run(*entries[number], room=room, public=not number) for number, room in enumerate(rooms)], now=NOW
+            )
+        if end == held:
+            for _ in range(12):
+                await ask_all(store)
     return store
 
 
