@@ -9,6 +9,8 @@ servers.py   starts the product on either hot store, the floor and Redis, and st
 floor.py     the floor's process
 traffic.py   agents, and requests signed before the clock runs
 load.py      sends requests as fast as they are answered
-probe.py     a process that times single calls of the hot store while the product is under load
+visits.py    a visitor beside those who post, and what the calls of the hot store took meanwhile
+stores.py    the hot stores themselves
+large.py     a full hot store, and a long log
 report.py    the table
 """

@@ -9,8 +9,9 @@ import asyncpg
 import msgspec
 import redis.asyncio
 
-from aicq.bench.probe import Task, Times, opened
+from aicq.bench.stores import Store, opened
 from aicq.bench.traffic import WORDS, sentences, vocabulary
+from aicq.bench.visits import Times
 from aicq.clock import from_ms, now_ms
 from aicq.errors import StartError
 from aicq.hot.base import HOT_WINDOW, Entry, HotStore, Run, SearchQuery
@@ -66,18 +67,18 @@ class Searched(msgspec.Struct, frozen=True):
     bytes_each: float
 
 
-async def search_many(task: Task, count: int) -> Searched:
+async def search_many(store: Store, count: int) -> Searched:
     """Fills the hot store with `count` messages of 25 words, searches them, and drops them again.
 
     Args:
-        task: Which store, and where.
+        store: Which store, and where.
         count: How many messages.
     """
-    async with opened(task) as hot:
-        before = await _size(task)
+    async with opened(store) as hot:
+        before = await _size(store)
         rooms = [uuid4() for _ in range(ROOMS)]
         await _fill(hot, rooms, count)
-        after = await _size(task)
+        after = await _size(store)
         times = {kind: await _search(hot, kind) for kind in KINDS}
         for room_id in rooms:
             await hot.messages.forget(room_id)
@@ -116,12 +117,12 @@ async def _search(hot: HotStore, kind: str) -> list[float]:
     return times
 
 
-async def _size(task: Task) -> int:
+async def _size(store: Store) -> int:
     """Bytes that the messages take."""
-    if task.kind == "redis":
-        async with redis.asyncio.from_url(task.url) as client:
+    if store.kind == "redis":
+        async with redis.asyncio.from_url(store.url) as client:
             return int((await client.info("memory"))["used_memory"])
-    connection = await asyncpg.connect(task.url)
+    connection = await asyncpg.connect(store.url)
     try:
         # What autovacuum does in the course of a day.
         await connection.execute("VACUUM ANALYZE hot_messages")

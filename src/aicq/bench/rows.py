@@ -7,7 +7,7 @@ import msgspec
 STORES = ("postgres", "redis")
 
 CALLS_UNDER_LOAD = 64
-"""Clients that post while single calls of the hot store are timed."""
+"""Clients that post while calls of the hot store are timed."""
 
 CALL_GOAL_MS = 10.0
 """The most that a call of the hot store may take, in 99 of 100 cases."""

@@ -8,8 +8,6 @@ import asyncio
 import itertools
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -24,7 +22,6 @@ from aicq.bench import servers
 from aicq.bench.followers import follow
 from aicq.bench.large import KINDS, load_log, search_many
 from aicq.bench.load import Measured, run_slice
-from aicq.bench.probe import Task, Times, version_of
 from aicq.bench.report import Compared, Report, Timed
 from aicq.bench.rows import (
     CALLS,
@@ -44,7 +41,9 @@ from aicq.bench.rows import (
     Row,
 )
 from aicq.bench.servers import Target
+from aicq.bench.stores import Store, version_of
 from aicq.bench.traffic import posts, read
+from aicq.bench.visits import Times, prepare, times_between, visit
 from aicq.bench.watching import watch
 from aicq.errors import StartError
 
@@ -56,6 +55,9 @@ GUESS = 5_000
 
 SPARE = 1.4
 """Times as many requests are prepared as the last slice needed."""
+
+FEWEST_CALLS = 10
+"""Calls of a kind in a run that are worth a line."""
 
 Tell = Callable[[str], None]
 
@@ -197,42 +199,38 @@ class Bench:
         return measured
 
     def _time_calls(self) -> list[Timed]:
-        rounds: dict[str, list[Times]] = {product.name: [] for product in self._products}
+        """Times the product's own calls of its hot store while clients post and a visitor looks around."""
+        times: dict[str, Times] = {}
+        for product in self._products:
+            self._runner.run(prepare(product))
         for number in range(self._plan.rounds):
             self._tell(f"{CALLS}: round {number + 1} of {self._plan.rounds}")
             for product in self._products:
-                rounds[product.name].append(self._probe(product))
+                for call, taken in self._calls_under_load(product).items():
+                    times.setdefault(call, {}).setdefault(product.name, []).extend(taken)
+        # What is called now and then by itself, for `/health` and by the keeper, was called too seldom to be told.
         return [
-            Timed(call, {name: [time for times in each for time in times[call]] for name, each in rounds.items()})
-            for call in next(iter(rounds.values()))[0]
+            Timed(call, taken) for call, taken in sorted(times.items()) if min(map(len, taken.values())) >= FEWEST_CALLS
         ]
 
-    def _probe(self, product: Target) -> Times:
-        """Times calls while clients post.
-
-        A probe that outlives its load would time an idle store: then it is done again with more requests.
-        """
+    def _calls_under_load(self, product: Target) -> Times:
         row = next(row for row in ROWS if row.method == "POST" and row.clients == CALLS_UNDER_LOAD)
         seconds = 2 * self._plan.seconds
-        task = Task(product.name, product.hot_url, self._plan.warm, seconds)
+
+        async def load(requests: Sequence[Iterator[bytes]]) -> tuple[Measured, int]:
+            visits = asyncio.create_task(visit(product, seconds))
+            return await run_slice(product.port, requests, status=201, warm=0, seconds=seconds), await visits
+
         while True:
-            command = [sys.executable, "-m", "aicq.bench.probe"]
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 - ours
-                assert process.stdin is not None  # noqa: S101 - a pipe
-                assert process.stdout is not None  # noqa: S101 - likewise
-                process.stdin.write(msgspec.json.encode(task) + b"\n")
-                process.stdin.flush()
-                pace = self._pace.get((product.name, row.name), GUESS)
-                requests = self._requests(product, row, int(pace * SPARE * (seconds + 1)))
-                if process.stdout.readline() != b"ready\n":
-                    raise StartError("The hot store could not be probed.")
-                process.stdin.write(b"begin\n")
-                process.stdin.close()
-                measured = self._load(product, requests, status=201, warm=self._plan.warm, seconds=seconds + 0.2)
-                times = process.stdout.read()
+            pace = self._pace.get((product.name, row.name), GUESS)
+            requests = self._requests(product, row, int(pace * SPARE * (seconds + 1)))
+            before = servers.hot_calls(product)
+            measured, added = self._runner.run(load(requests))
+            product.acknowledged += measured.answered + added
             self._pace[product.name, row.name] = 2 * pace if measured.ran_dry else measured.rate
+            # Clients who have nothing left to send leave an idle store to be timed: then it is done again, with more.
             if not measured.ran_dry:
-                return msgspec.json.decode(times, type=Times)
+                return times_between(before, servers.hot_calls(product))
 
     def _time_following(self) -> Timed:
         """Times deliveries; one agent posts four times a second."""
@@ -268,8 +266,8 @@ class Bench:
         searched = {}
         for product in self._products:
             self._tell(f"{SEARCHING}: filling {product.name} with {count:,} messages")
-            task = Task(product.name, product.hot_url, 0, 0)
-            searched[product.name] = self._runner.run(search_many(task, count))
+            store = Store(product.name, product.hot_url)
+            searched[product.name] = self._runner.run(search_many(store, count))
         sizes = [f"{found.bytes_each:,.0f} bytes on {name.capitalize()}" for name, found in searched.items()]
         self._notes.append(f"A hot message of 25 words takes {', '.join(sizes)}, of {count:,}.")
         return [
@@ -301,7 +299,7 @@ class Bench:
 
     def _setting(self) -> list[str]:
         plan = self._plan
-        versions = [self._runner.run(version_of(Task(each.name, each.hot_url, 0, 0))) for each in self._products]
+        versions = [self._runner.run(version_of(Store(each.name, each.hot_url))) for each in self._products]
         return [
             f"AICQ {__version__}, one worker, Python {platform.python_version()}, hot store on {', '.join(versions)}.",
             f"{os.cpu_count()} cores, shared with the databases and the clients. Postgres with fsync.",

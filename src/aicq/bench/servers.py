@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -13,11 +14,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
 from aicq.bench import floor
 from aicq.bench.rows import MOST_CLIENTS, MOST_ROOMS
@@ -38,6 +41,11 @@ ENDLESS = ",".join(f"{rule}={10**12}/{rate.window // 1000}" for rule, rate in DE
 
 LONGEST_LINE = 300
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+HotCalls = dict[str, dict[float, float]]
+"""Of each kind of call, how many took no longer than so many seconds."""
+
 
 class Target(msgspec.Struct):
     """A server that is put under load.
@@ -48,8 +56,10 @@ class Target(msgspec.Struct):
         agents: Who posts, known to the server.
         rooms: Where they post.
         read_room: What is read.
+        private_room: What is read with a key; empty until it is made.
         database_url: The product's database.
         hot_url: Where its hot store is.
+        admin_token: What opens its metrics.
         acknowledged: How many posts were answered with 201.
     """
 
@@ -58,8 +68,10 @@ class Target(msgspec.Struct):
     agents: list[Agent] = []
     rooms: list[str] = []
     read_room: str = ""
+    private_room: str = ""
     database_url: str = ""
     hot_url: str = ""
+    admin_token: str = ""
     acknowledged: int = 0
 
 
@@ -170,7 +182,8 @@ def products(directory: Path, stores: Mapping[str, str], database_url: str | Non
         running = []
         for kind, redis_url in stores.items():
             url = stack.enter_context(own_database(database_url)) if database_url else ""
-            target = Target(kind, free_port(), database_url=url, hot_url=redis_url)
+            token = secrets.token_hex(16)
+            target = Target(kind, free_port(), database_url=url, hot_url=redis_url, admin_token=token)
             running.append((target, stack.enter_context(_product(directory / kind, target))))
         for _, server in running:
             stack.callback(server.ask_to_stop)  # all of them, before the first is waited for
@@ -198,6 +211,7 @@ def _product(data_dir: Path, target: Target) -> Iterator[Server]:
     ours = {field.encode_name for field in msgspec.structs.fields(Environment)}
     environ = {name: value for name, value in os.environ.items() if name not in ours}
     environ |= {
+        "AICQ_ADMIN_TOKEN": target.admin_token,
         "AICQ_DATA_DIR": str(data_dir),
         "AICQ_WORKERS": "1",
         "HOST": "127.0.0.1",
@@ -262,12 +276,26 @@ def newest(port: int, room_id: str) -> str:
     return str(messages[0]["id"]) if messages else "0" * 26
 
 
-def ask(port: int, method: str, path: str, document: object = None) -> tuple[int, bytes]:
+def hot_calls(target: Target) -> HotCalls:
+    """The calls that the product has made to its hot store until now, and what they took."""
+    _, text = ask(target.port, "GET", "/metrics", headers={"Authorization": f"Bearer {target.admin_token}"})
+    calls: HotCalls = {}
+    for family in text_string_to_metric_families(text.decode()):
+        for sample in family.samples:
+            if sample.name == "aicq_hot_call_seconds_bucket":
+                counts = calls.setdefault(sample.labels["call"], {})
+                counts[float(sample.labels["le"])] = sample.value
+    return calls
+
+
+def ask(
+    port: int, method: str, path: str, document: object = None, headers: Mapping[str, str] = NO_HEADERS
+) -> tuple[int, bytes]:
     """One request, one answer; for all that is not measured."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_WITHIN)
     try:
         body = msgspec.json.encode(document) if document is not None else None
-        connection.request(method, path, body, {"Content-Type": "application/json"})
+        connection.request(method, path, body, {"Content-Type": "application/json", **headers})
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections.abc import Mapping
 from functools import cache
 from uuid import uuid4
 
@@ -27,17 +28,18 @@ class Agent:
         """As it is registered."""
         return self._key.public_key
 
-    def signed(self, path: str, body: bytes) -> bytes:
-        """A POST with a nonce of its own, good for 30 seconds."""
+    def signed(self, path: str, body: bytes, method: str = "POST") -> bytes:
+        """A request with a nonce of its own, good for 30 seconds."""
         shown = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(body))}
         shown |= self._key.sign_request(self.id, body)
         head = "".join([f"{name}: {value}\r\n" for name, value in shown.items()])
-        return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+        return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
-def read(path: str) -> bytes:
+def read(path: str, headers: Mapping[str, str] | None = None) -> bytes:
     """A GET."""
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    head = "".join([f"{name}: {value}\r\n" for name, value in (headers or {}).items()])
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode()
 
 
 def posts(agent: Agent, room_id: str, count: int) -> list[bytes]:
