@@ -104,9 +104,7 @@ QUERIES: dict[str, Call] = {
     "ix_rooms_created_by": foreign_key("UPDATE rooms SET created_by = NULL WHERE created_by = :id"),
     "ix_rooms_guild_id": lambda at: RoomViewRepository(at.session).list_of_guild(FIRST, FIRST),
     "ix_rooms_deleted_at": driver(DELETED_ROOMS, before=NOW, most=10),
-    "ix_messages_id": driver(
-        page_statement(["m.id < $1", "m.id >= $2"]), below=LAST, since=UUID(int=0), words="", most=11, limit=11
-    ),
+    "ix_messages_id": driver(page_statement([]), below=LAST, since=UUID(int=0), words="", most=11, limit=11),
     "ix_messages_author_id_id": foreign_key("SELECT 1 FROM messages WHERE author_id = :id FOR KEY SHARE"),
     "ix_room_members_actor_id": lambda at: RoomViewRepository(at.session).list_of_actor(FIRST, limit=10),
     "ix_room_members_last_read": foreign_key(

@@ -127,13 +127,13 @@ class LogBook:
     async def page(self, query: LogQuery) -> LogPage:
         """A page of the log; one of those that hold a text may have fewer entries than there are."""
         arguments: list[object] = [query.below, query.since]
-        where = ["m.id < $1", "m.id >= $2"]
+        narrowed: list[str] = []
         for column, value in (("room_id", query.room_id), ("author_id", query.author_id)):
             if value is not None:
                 arguments.append(value)
-                where.append(f"m.{column} = ${len(arguments)}")
+                narrowed.append(f"m.{column} = ${len(arguments)}")
         looked_at = LOOKED_AT if query.text else query.limit + 1
-        rows = await fetch(self._pool, page_statement(where), *arguments, query.text, looked_at, query.limit + 1)
+        rows = await fetch(self._pool, page_statement(narrowed), *arguments, query.text, looked_at, query.limit + 1)
         found = [entry_of(row) for row in rows if row["id"] is not None]
         if len(found) > query.limit:
             return LogPage(found[: query.limit], found[query.limit - 1].id)
@@ -169,12 +169,16 @@ def entry_of(row: asyncpg.Record) -> LogEntry:
     return LogEntry(*(row[name] for name in LogEntry.__struct_fields__))
 
 
-def page_statement(where: Sequence[str]) -> str:
+def page_statement(narrowed: Sequence[str]) -> str:
     """Looks at the newest entries that meet the conditions, and gives those among them that hold the text."""
-    text, looked_at, limit = (f"${len(where) + number}" for number in (1, 2, 3))
+    text, looked_at, limit = (f"${len(narrowed) + number}" for number in (3, 4, 5))
+    # The index of all rooms is not of plain ids, see migration 0014.
+    order = "m.id" if narrowed else "uuid_send(m.id)"
+    bounds = "m.id < $1 AND m.id >= $2" if narrowed else f"{order} < uuid_send($1) AND {order} >= uuid_send($2)"
     return f"""
 WITH looked AS MATERIALIZED (
-    SELECT m.room_id, m.seq, m.id FROM messages m WHERE {" AND ".join(where)} ORDER BY m.id DESC LIMIT {looked_at}
+    SELECT m.room_id, m.seq, m.id FROM messages m
+    WHERE {" AND ".join([bounds, *narrowed])} ORDER BY {order} DESC LIMIT {looked_at}
 ), reach AS (
     SELECT count(*) AS looked_at, (SELECT l.id FROM looked l ORDER BY l.id LIMIT 1) AS reached FROM looked
 ), found AS (
