@@ -1,47 +1,65 @@
-"""Streams are opened a few at a time."""
+"""Streams are opened and closed a few at a time."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from aicq.http.streams import OPENED_AT_ONCE, Opening
+from aicq.http.streams import AT_ONCE, InTurns
 
 pytestmark = pytest.mark.anyio
 
 
 class Opener:
-    """An app that opens streams when it is told to, and keeps them open."""
+    """An app that opens streams when it is told to, and keeps them open until their callers have gone."""
 
     def __init__(self) -> None:
         self.begun = 0
         self.may_open = asyncio.Event()
         self.is_broken = False
+        self.ending = 0
+        self.may_end = asyncio.Event()
 
-    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
+    async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
         self.begun += 1
         await self.may_open.wait()
         if self.is_broken:
             raise RuntimeError("broken")
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await asyncio.Event().wait()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.ending += 1
+        await self.may_end.wait()
 
 
-async def nothing(*_: Any) -> None:
-    """Neither says nor takes anything."""
+class Crowd:
+    """Callers, three times as many as are opened at once.
+
+    Args:
+        opener: What they call.
+    """
+
+    def __init__(self, opener: Opener) -> None:
+        self.have_gone = asyncio.Event()
+        self._app: Any = InTurns(opener)
+
+    async def come(self) -> list[asyncio.Task[None]]:
+        """Their calls, all of them begun."""
+        tasks = [asyncio.create_task(self._app({"type": "http"}, self._leave, self._take)) for _ in range(3 * AT_ONCE)]
+        await turns()
+        return tasks
+
+    async def _leave(self) -> dict[str, str]:
+        await self.have_gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _take(self, _message: object) -> None:
+        """Takes whatever comes."""
 
 
 @pytest.fixture
 async def opener() -> Opener:
     return Opener()
-
-
-async def crowd(opener: Opener) -> list[asyncio.Task[None]]:
-    """Three times as many as are opened at once, all of them begun."""
-    opening: Any = Opening(opener)
-    tasks = [asyncio.create_task(opening({"type": "http"}, nothing, nothing)) for _ in range(3 * OPENED_AT_ONCE)]
-    await turns()
-    return tasks
 
 
 async def turns() -> None:
@@ -57,8 +75,8 @@ async def end(tasks: list[asyncio.Task[None]]) -> None:
 
 
 async def test_of_many_who_come_at_once_few_are_opened_at_a_time_and_in_the_end_all(opener: Opener) -> None:
-    tasks = await crowd(opener)
-    assert opener.begun == OPENED_AT_ONCE
+    tasks = await Crowd(opener).come()
+    assert opener.begun == AT_ONCE
     opener.may_open.set()
     await turns()
     assert opener.begun == len(tasks)
@@ -67,13 +85,26 @@ async def test_of_many_who_come_at_once_few_are_opened_at_a_time_and_in_the_end_
 
 
 async def test_who_cannot_be_opened_or_leaves_makes_room_for_the_next(opener: Opener) -> None:
-    tasks = await crowd(opener)
-    for task in tasks[: OPENED_AT_ONCE + 1]:  # the last of them waits for its turn still
+    tasks = await Crowd(opener).come()
+    for task in tasks[: AT_ONCE + 1]:  # the last of them waits for its turn still
         task.cancel()
     await turns()
-    assert opener.begun == 2 * OPENED_AT_ONCE
+    assert opener.begun == 2 * AT_ONCE
     opener.is_broken = True
     opener.may_open.set()
     await turns()
     assert opener.begun == len(tasks) - 1
     await end(tasks)
+
+
+async def test_of_many_who_leave_at_once_few_are_seen_off_at_a_time_and_in_the_end_all(opener: Opener) -> None:
+    crowd = Crowd(opener)
+    tasks = await crowd.come()
+    opener.may_open.set()
+    await turns()
+    crowd.have_gone.set()
+    await turns()
+    assert opener.ending == AT_ONCE
+    opener.may_end.set()
+    await asyncio.gather(*tasks)
+    assert opener.ending == len(tasks)

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,17 +15,18 @@ from aicq.hot.base import HotStore, Member
 from aicq.http.metrics import LIMITED, STREAMS
 from aicq.settings import Settings
 
-OPENED_AT_ONCE = 8
-"""Streams of a process that are opened at the same time: enough to share their calls of the databases."""
+AT_ONCE = 8
+"""Streams of a process that open at the same time, enough to share their calls of the databases; as many close."""
 
 RENEWALS = 3
 """How often an open stream is said to be open before it would count as closed."""
 
 
-class Opening:
-    """Has streams open a few at a time, so that a thousand who come back at once do not hold up those who post.
+class InTurns:
+    """Has streams open and close a few at a time, so that a thousand who come back at once hold up nobody who posts.
 
-    Each waits its turn before anything is done for it, and holds it until its answer begins.
+    Each waits its turn before anything is done for it, and holds it until its answer begins. When its caller has gone,
+    it waits for another before anything is done to end it.
 
     Args:
         app: What opens them.
@@ -32,19 +34,34 @@ class Opening:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._turns = asyncio.Semaphore(OPENED_AT_ONCE)
+        self._opening = asyncio.Semaphore(AT_ONCE)
+        self._closing = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Opens one stream."""
-        await self._turns.acquire()
+        """Opens one stream, and closes it."""
         with ExitStack() as turn:
-            turn.callback(self._turns.release)
+            await _take(turn, self._opening)
+            is_open = False
 
             async def send_and_pass_on(message: Message) -> None:
-                turn.close()
+                nonlocal is_open
+                if not is_open:
+                    is_open = True
+                    turn.close()
                 await send(message)
 
-            await self._app(scope, receive, send_and_pass_on)
+            async def receive_in_turn() -> Any:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    await _take(turn, self._closing)
+                return message
+
+            await self._app(scope, receive_in_turn, send_and_pass_on)
+
+
+async def _take(turn: ExitStack, turns: asyncio.Semaphore) -> None:
+    await turns.acquire()
+    turn.callback(turns.release)
 
 
 class Streams:

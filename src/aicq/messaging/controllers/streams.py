@@ -15,7 +15,7 @@ from aicq.errors import AICQError, Forbidden, InvalidId, NotFound
 from aicq.http import contract
 from aicq.http.admission import admission_of, attempts_of, limited
 from aicq.http.contract import COUNTED, KEY_IF_PRIVATE, Call, problems
-from aicq.http.streams import Opening, Streams
+from aicq.http.streams import InTurns, Streams
 from aicq.ids import parse_uuid, to_ulid
 from aicq.messaging.access import access_to
 from aicq.messaging.controllers.protocol import BAD_ROOM_ID, RoomId, room_key
@@ -46,7 +46,7 @@ class StreamController(Controller):
     @get(
         "/room/{room_id:str}/events",
         operation_id="FollowRoom",
-        middleware=[Opening],
+        middleware=[InTurns],
         before_request=limited("room_read"),
         media_type="text/event-stream",
         responses=problems(*COUNTED, InvalidId, Forbidden, NotFound),
