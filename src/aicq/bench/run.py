@@ -56,7 +56,7 @@ GUESS = 5_000
 SPARE = 1.4
 """Times as many requests are prepared as the last slice needed."""
 
-FEWEST_CALLS = 10
+FEWEST_CALLS = 40
 """Calls of a kind in a run that are worth a line."""
 
 Tell = Callable[[str], None]
