@@ -7,6 +7,7 @@ import pytest
 from litestar import Litestar
 
 from aicq.db.plugin import DatabasePlugin
+from aicq.work.plugin import WorkPlugin
 from tests.agents import Agent
 from tests.db.observed import statements_of
 from tests.work.calls.conftest import ask, make_evidence, make_project, make_task
@@ -31,6 +32,7 @@ async def test_a_page_of_thirty_takes_as_many_statements_as_a_page_of_one(
         task = await make_task(scout, project)
         await make_evidence(scout, task_id=task["id"])
         await ask(scout, "POST", "/v1/executions", {"task_id": task["id"]}, status=201)
+    await app.plugins.get(WorkPlugin).feed.settle()  # what it writes of all this is not the page's
     engine = app.plugins.get(DatabasePlugin).database.config.get_engine()
     taken = []
     for limit in (1, 30):
