@@ -10,10 +10,10 @@ import pytest
 
 from aicq.hot.presence import Presence
 from aicq.messaging.access import Anybody
-from aicq.messaging.events import Event, Events, RoomState
-from aicq.messaging.feeds import CHUNK, KEPT
+from aicq.messaging.events import Event, Events, RoomState, encode
+from aicq.messaging.feeds import CHUNK, KEPT, Feed
 from aicq.messaging.live import CATCHING_UP, Follower, Live
-from aicq.messaging.schemas.live import Gap
+from aicq.messaging.schemas.live import Gap, LiveEntry
 from tests.messaging.conftest import World
 
 pytestmark = pytest.mark.anyio
@@ -108,3 +108,17 @@ async def test_what_was_read_for_one_who_came_back_stays_in_order_when_more_is_s
     before = followed.events.reads
     assert await followed.told(await followed.follow(after=12)) == list(range(13, 61))
     assert followed.events.reads == before
+
+
+async def test_what_was_read_before_a_message_was_deleted_tells_nothing_of_it_afterwards(room: UUID) -> None:
+    state = RoomState(last_seq=2, public=True, key_hash=None, asked=frozenset(), viewers=frozenset())
+    said = LiveEntry(kind="message", id="M", seq=1, author="A", ts=1, body="regretted")
+    read = Event(1, "M", "message", encode(said), "M")
+    feed = Feed(room)
+    feed.last = 1
+    feed.add(state, [Event(2, "D", "delete", b"{}", "M")])
+    feed.precede([read])
+    told = feed.since(0)
+    assert told is not None
+    assert [event.kind for event in told] == ["message", "delete"]
+    assert b"regretted" not in told[0].data

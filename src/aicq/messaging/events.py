@@ -41,14 +41,14 @@ class Event(msgspec.Struct, frozen=True):
         id: Its ULID.
         kind: `message`, `edit` or `delete`.
         data: The `LiveEntry` as JSON.
-        target: The ULID of the message that an edit or a delete is of.
+        message_id: The ULID of the message that it is, or that it edits or deletes.
     """
 
     seq: int
     id: str
     kind: str
     data: bytes
-    target: str
+    message_id: str
 
 
 class RoomState(msgspec.Struct, frozen=True):
@@ -115,7 +115,7 @@ encode = msgspec.json.Encoder().encode
 def event_of(row: asyncpg.Record) -> Event:
     """A row of `ABOVE`, encoded."""
     entry = entry_of(row)
-    return Event(entry.seq, entry.id, entry.kind, encode(entry), entry.target)
+    return Event(entry.seq, entry.id, entry.kind, encode(entry), entry.target or entry.id)
 
 
 def emptied(event: Event) -> Event:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Protocol
 from uuid import UUID
 
@@ -88,21 +89,16 @@ class Feed:
                 self.events.clear()
             self.events.append(event)
             self.last = event.seq
-            if event.kind == "delete":
-                self._empty(event.target)
-
-    def _empty(self, message_id: str) -> None:
-        """Forgets what a message said, as the log does: whoever comes back gets nothing of it."""
-        for at, event in enumerate(self.events):
-            if event.id == message_id or (event.target == message_id and event.kind == "edit"):
-                self.events[at] = emptied(event)
+        if deleted := deleted_by(events):
+            self.events = deque((still_told(event, deleted) for event in self.events), KEPT)
 
     def precede(self, events: list[Event]) -> None:
         """Takes older entries that reach up to where its own begin, as many as it has room for."""
         begins = self.events[0].seq if self.events else self.last + 1
+        deleted = deleted_by(self.events)  # perhaps since they were read
         for event in reversed(events):
             if event.seq == begins - 1 and len(self.events) < KEPT:
-                self.events.appendleft(event)
+                self.events.appendleft(still_told(event, deleted))
                 begins = event.seq
 
     async def wait(self) -> None:
@@ -129,3 +125,13 @@ class Feed:
         if len(waiting) >= WOKEN_AT_ONCE:
             await asyncio.sleep(0)
             await asyncio.sleep(loop.time() - began)
+
+
+def deleted_by(events: Iterable[Event]) -> set[str]:
+    """The messages that these entries delete."""
+    return {event.message_id for event in events if event.kind == "delete"}
+
+
+def still_told(event: Event, deleted: set[str]) -> Event:
+    """An entry as the log has it once messages were deleted: whoever comes back gets nothing of what they said."""
+    return emptied(event) if event.message_id in deleted and event.kind != "delete" else event
