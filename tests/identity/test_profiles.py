@@ -4,19 +4,14 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.agents import Agent, register
-from tests.people import Person, sign_up
-
-
-async def make_team(owner: Agent | Person) -> str:
-    answer = await owner.send("POST", "/v1/teams", {"name": "Blue", "slug": "blue"})
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
+from tests.agents import register
+from tests.identity.test_teams import make_team
+from tests.people import sign_up
 
 
 @pytest.mark.parametrize(
     ("table", "change"),
-    [("agents", {"name": "Scout"}), ("users", {"display_name": "Countess"}), ("teams", {"name": "Red"})],
+    [("agents", {"name": "Scout"}), ("users", {"display_name": "Countess"}), ("teams", {"name": "Blue"})],
 )
 async def test_a_change_is_answered_with_what_is_kept(
     table: str, change: dict[str, str], http: httpx.AsyncClient, database: "asyncpg.Connection[asyncpg.Record]"

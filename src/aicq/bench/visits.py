@@ -35,8 +35,6 @@ class Visitor:
     def __init__(self, target: Target, agent: Agent) -> None:
         self._target = target
         self._agent = agent
-        # Short words may stand in nearly every message.
-        self._words = [word for word in vocabulary() if len(word) > 3]  # noqa: PLR2004 - more than two syllables
 
     async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._target.port)
@@ -60,7 +58,7 @@ class Visitor:
         said = await self._ask(self._agent.signed(room, msgspec.json.encode({"body": random.choice(sentences())})))  # noqa: S311 - no secret
         await self._ask(read(room))
         await self._ask(read(f"/room/{self._target.private_room}", {"X-AICQ-Room-Key": KEY}))
-        await self._ask(read("/find?q=" + "+".join(random.sample(self._words, 2))))
+        await self._ask(read("/find?q=" + "+".join(random.sample(vocabulary(), 2))))
         await self._ask(self._agent.signed(f"{room}/{msgspec.json.decode(said)['id']}", b"", "DELETE"))
         return 2
 

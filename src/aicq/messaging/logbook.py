@@ -173,12 +173,12 @@ def page_statement(narrowed: Sequence[str]) -> str:
     """Looks at the newest entries that meet the conditions, and gives those among them that hold the text."""
     text, looked_at, limit = (f"${len(narrowed) + number}" for number in (3, 4, 5))
     # The index of all rooms is not of plain ids, see migration 0014.
-    order = "m.id" if narrowed else "uuid_send(m.id)"
-    bounds = "m.id < $1 AND m.id >= $2" if narrowed else f"{order} < uuid_send($1) AND {order} >= uuid_send($2)"
+    order, below, since = ("m.id", "$1", "$2") if narrowed else ("uuid_send(m.id)", "uuid_send($1)", "uuid_send($2)")
+    where = " AND ".join([f"{order} < {below}", f"{order} >= {since}", *narrowed])
     return f"""
 WITH looked AS MATERIALIZED (
     SELECT m.room_id, m.seq, m.id FROM messages m
-    WHERE {" AND ".join([bounds, *narrowed])} ORDER BY {order} DESC LIMIT {looked_at}
+    WHERE {where} ORDER BY {order} DESC LIMIT {looked_at}
 ), reach AS (
     SELECT count(*) AS looked_at, (SELECT l.id FROM looked l ORDER BY l.id LIMIT 1) AS reached FROM looked
 ), found AS (

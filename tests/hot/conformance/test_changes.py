@@ -85,6 +85,28 @@ async def test_of_several_changes_in_one_run_a_delete_wins(hot_store: HotStore) 
     assert await found(hot_store, "one") == await found(hot_store, "two") == []
 
 
+async def test_changes_in_a_long_run_are_made_however_far_they_are_from_their_messages(hot_store: HotStore) -> None:
+    room = LoggedRoom()
+    words = [f"word{number}" for number in range(100)]
+    for number in range(8):
+        room.post(" ".join([f"number{number}", *words]))
+    edited, deleted = room.entries[0], room.entries[1]
+    edit = room.edit(edited, " ".join(["better", *words]))
+    for number in range(8, 16):
+        room.post(" ".join([f"number{number}", *words]))
+    again, gone = room.edit(edited, "best"), room.delete(deleted)
+    assert await hot_store.messages.append([room.run()], now=NOW) == [19]
+    best = room.wire(edited.id, "best")
+    rest = [entry.wire for entry in room.entries[2:8] + room.entries[9:17]]
+    stubs = [stub(entry.id) for entry in (deleted, edit, again, gone)]
+    assert sorted(await entries_of(hot_store, room)) == sorted([best, *stubs, *rest])
+    assert await found(hot_store, "best") == [best]
+    assert sorted(await found(hot_store, "word99")) == sorted(rest)
+    assert (
+        await found(hot_store, "better") == await found(hot_store, "number0") == await found(hot_store, "number1") == []
+    )
+
+
 async def test_a_delete_is_made_although_an_edit_that_is_held_tells_of_it_already(hot_store: HotStore) -> None:
     room = LoggedRoom()
     message = room.post("one")
