@@ -262,8 +262,8 @@ def load_app(parent: int, level: str, target: str) -> Callable[..., Any]:
         log.exception("the app cannot be made")
         sys.exit(1)
     gc.freeze()  # what is there now stays: collections need not look at it, and its pages stay shared
-    # Streams live long and hold many objects: to look them all over stops everything for 20 to 40 ms, so seldom.
-    gc.set_threshold(10_000, 5, 5)
+    # What lives long is streams, of many objects: to look them all over stops everything for 20 to 40 ms, so seldom.
+    gc.set_threshold(10_000, 50, 5)
     gc.enable()
     return app
 

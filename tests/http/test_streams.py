@@ -1,11 +1,14 @@
-"""Streams are opened and closed a few at a time."""
+"""Streams are opened and closed a few at a time, and end with their caller."""
 
 import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from aicq.http.streams import AT_ONCE, InTurns
+from aicq.http.streams import AT_ONCE, EventStream, InTurns
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +111,71 @@ async def test_of_many_who_leave_at_once_few_are_seen_off_at_a_time_and_in_the_e
     opener.may_end.set()
     await asyncio.gather(*tasks)
     assert opener.ending == len(tasks)
+
+
+class Caller:
+    """Somebody who is sent a stream."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.is_over = False
+        self.has_gone = asyncio.Event()
+
+    async def receive(self) -> Any:
+        await self.has_gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.body":
+            self.sent.append(message["body"])
+            self.is_over = not message["more_body"]
+
+    async def follow(self, frames: AsyncIterator[bytes]) -> None:
+        nothing: Any = None  # neither the request nor the scope is looked at
+        answer = (await EventStream.begun(frames)).to_asgi_response(None, nothing)
+        await answer(nothing, self.receive, self.send)
+
+
+async def test_a_stream_that_has_nothing_more_to_tell_ends() -> None:
+    async def two() -> AsyncIterator[bytes]:
+        yield b"one"
+        yield b"two"
+
+    caller = Caller()
+    await caller.follow(two())
+    assert caller.sent == [b"one", b"two", b""]
+    assert caller.is_over
+
+
+async def test_what_fails_amid_a_stream_is_told_to_the_service() -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        await Caller().follow(failing())
+
+
+async def test_nothing_of_a_stream_whose_caller_has_gone_is_left_to_the_garbage_collector() -> None:
+    class Follower:
+        """What belongs to the stream."""
+
+    held: list[weakref.ref[Follower]] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        follower = Follower()
+        held.append(weakref.ref(follower))
+        yield b"one"
+        await asyncio.Event().wait()
+
+    caller = Caller()
+    gc.disable()
+    try:
+        task = asyncio.create_task(caller.follow(endless()))
+        await turns()
+        assert caller.sent == [b"one"]
+        caller.has_gone.set()
+        await task
+        assert [follower() for follower in held] == [None]
+    finally:
+        gc.enable()

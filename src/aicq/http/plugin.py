@@ -40,7 +40,6 @@ class SystemPlugin(InitPlugin):
         # Domains add what health is to tell of them: a name, and what looks. None of it makes the service unhealthy.
         app_config.state["checks"] = {}
         app_config.dependencies["region"] = Provide(lambda: self._settings.region, sync_to_thread=False)
-        app_config.dependencies["streams"] = Provide(lambda: self._streams, sync_to_thread=False)
         app_config.dependencies["hot_plugin"] = Provide(lambda: self._hot, sync_to_thread=False)
         app_config.lifespan.append(self._lifespan)
         return app_config
@@ -50,8 +49,8 @@ class SystemPlugin(InitPlugin):
         blocks = Blocks(self._database.pool, self._hot.store)
         self._hot.keeper.restoring(blocks.restore)
         app.state["admission"] = Admission(self._hot.store, self._settings, blocks)
-        self._streams = Streams(self._hot.store, self._settings)
+        streams = app.state["streams"] = Streams(self._hot.store, self._settings)
         sightings = app.state["sightings"] = Sightings(self._hot.store)
-        async with meanwhile(self._streams.keep_open()):
+        async with meanwhile(streams.keep_open()):
             yield
         await sightings.drain()

@@ -4,16 +4,22 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
+from litestar.response import Stream
+from litestar.response.base import ASGIResponse
+from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from aicq.batches import Batcher
 from aicq.clock import now_ms
 from aicq.errors import HotStoreUnavailable, RateLimited
 from aicq.hot.base import HotStore, Member
+from aicq.http.admission import AnyConnection, admission_of
 from aicq.http.metrics import LIMITED, STREAMS
 from aicq.settings import Settings
+
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 AT_ONCE = 8
 """Streams of a process that open at the same time, enough to share their calls of the databases; as many close."""
@@ -64,6 +70,61 @@ async def _take(turn: ExitStack, turns: asyncio.Semaphore) -> None:
     turn.callback(turns.release)
 
 
+class EventStream(Stream):
+    """Server-sent events, until there are no more or their caller has gone.
+
+    Args:
+        frames: The events, encoded.
+    """
+
+    def __init__(self, frames: AsyncIterator[bytes]) -> None:
+        super().__init__(frames, media_type="text/event-stream", headers=HEADERS)
+        self._frames = frames
+
+    @classmethod
+    async def begun(cls, frames: AsyncIterator[bytes]) -> Self:
+        """A stream whose first event is there: what can be refused is refused before the answer begins."""
+        return cls(_behind(await anext(frames), frames))
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        """The answer as it is sent."""
+        return _Sending(iterator=self._frames, media_type=self.media_type, headers=self.headers)
+
+
+async def _behind(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """One frame, then the others."""
+    yield first
+    async for frame in rest:
+        yield frame
+
+
+class _Sending(ASGIStreamingResponse):
+    """Sends frames while their caller is there.
+
+    Litestar's own way leaves all that belonged to a stream to the garbage collector, which stops everything for a tenth
+    of a second when a thousand have ended.
+    """
+
+    async def send_body(self, send: Send, receive: Receive) -> None:
+        """Sends until there is nothing more to send, or nobody to send it to."""
+        sending = asyncio.create_task(self._stream(send))
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+            leaving.cancel()
+            await asyncio.wait((sending, leaving))
+        if not sending.cancelled():
+            sending.result()
+
+
+async def _left(receive: Receive) -> None:
+    """Waits until the caller has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class Streams:
     """The open streams of a process.
 
@@ -83,14 +144,16 @@ class Streams:
         self._leave: Batcher[tuple[str, str], None] = Batcher(self._leave_all)
 
     @asynccontextmanager
-    async def opened(self, address: str, *, is_limited: bool) -> AsyncIterator[None]:
+    async def opened(self, connection: AnyConnection) -> AsyncIterator[None]:
         """Counts a stream of an address while the context is open.
 
         Raises:
             RateLimited: The address has too many.
         """
+        addresses = admission_of(connection).addresses
+        address = addresses.of(connection.scope)
         member = self._member(address, secrets.token_hex(8))
-        if is_limited and not await self._join(member):
+        if not addresses.is_whitelisted(address) and not await self._join(member):
             LIMITED.labels("streams").inc()
             raise RateLimited("too many open streams", retry_after=1)
         self._open[member.name] = address
@@ -124,3 +187,9 @@ class Streams:
 
     def _member(self, address: str, stream: str) -> Member:
         return Member(f"streams:{address}", stream, now_ms() + self._rate.window)
+
+
+def streams_of(connection: AnyConnection) -> Streams:
+    """The open streams of the app's process."""
+    streams: Streams = connection.app.state["streams"]
+    return streams

@@ -1,10 +1,13 @@
 """What lets somebody follow a room, looked at again whenever the room is read."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from aicq.errors import Forbidden
 from aicq.messaging.events import RoomState
 from aicq.messaging.feeds import Access
+from aicq.messaging.live import Follower, Live
 from aicq.messaging.services.rooms import Attempts, Reader, Rooms
 
 
@@ -53,17 +56,42 @@ class Viewer:
             raise Forbidden("you may not see this room any more")
 
 
-async def access_to(rooms: Rooms, room_id: UUID, *, key: str, reader: Reader, attempts: Attempts) -> tuple[Access, int]:
-    """What lets somebody follow a room, and a position that the room has reached.
+class Following:
+    """Follows rooms for those who may read them.
 
-    Raises:
-        NotFound: There is no such room for them.
-        Forbidden: It is private, the key is missing or wrong, and they are no member.
+    Args:
+        rooms: Says which rooms there are, and checks keys.
+        live: Follows them.
     """
-    found = await rooms.find(room_id)
-    room, actor_id = await rooms.admit(room_id, found, key=key, attempts=attempts, reader=reader)
-    if actor_id is not None:
-        return Viewer(actor_id), room.last_seq
-    if room.key_hash is not None and room.is_private:
-        return KeyHolder(room.key_hash), room.last_seq
-    return Anybody(), room.last_seq
+
+    def __init__(self, rooms: Rooms, live: Live) -> None:
+        self._rooms = rooms
+        self._live = live
+
+    @asynccontextmanager
+    async def follow(
+        self, room_id: UUID, *, key: str, reader: Reader, attempts: Attempts, after: int | None
+    ) -> AsyncIterator[Follower]:
+        """Follows a room while the context is open.
+
+        Args:
+            room_id: The room.
+            key: The key that they show.
+            reader: Who.
+            attempts: Counts wrong keys.
+            after: The position up to which they have everything; None: only what comes from now on.
+
+        Raises:
+            NotFound: There is no such room for them.
+            Forbidden: It is private, the key is missing or wrong, and they are no member.
+            Unavailable: The log cannot be read.
+        """
+        found = await self._rooms.find(room_id)
+        room, actor_id = await self._rooms.admit(room_id, found, key=key, attempts=attempts, reader=reader)
+        access: Access = Anybody()
+        if actor_id is not None:
+            access = Viewer(actor_id)
+        elif room.key_hash is not None and room.is_private:
+            access = KeyHolder(room.key_hash)
+        async with self._live.follow(room_id, access, known=room.last_seq, after=after) as follower:
+            yield follower

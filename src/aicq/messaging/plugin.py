@@ -14,6 +14,7 @@ from aicq.hot.plugin import HotStorePlugin
 from aicq.hot.presence import Presence
 from aicq.housekeeping import HOUR, Chore
 from aicq.http.system import Check
+from aicq.messaging.access import Following
 from aicq.messaging.admin import resources
 from aicq.messaging.controllers.admin import AdminMessageController
 from aicq.messaging.controllers.guilds import GuildController
@@ -87,6 +88,7 @@ class MessagingPlugin(InitPlugin):
             "search": Provide(lambda: self._search, sync_to_thread=False),
             "rooms": Provide(lambda: self._rooms, sync_to_thread=False),
             "invites": Provide(lambda: self._invites, sync_to_thread=False),
+            "following": Provide(lambda: self._following, sync_to_thread=False),
             "live": Provide(lambda: self._live, sync_to_thread=False),
             "logbook": Provide(lambda: self._logbook, sync_to_thread=False),
             "moderation": Provide(lambda: self._moderation, sync_to_thread=False),
@@ -122,6 +124,7 @@ class MessagingPlugin(InitPlugin):
         self._logbook = LogBook(pool)
         self._moderation = Moderation(self._database, log)
         self._live = Live(Events(pool), hot.bus, Presence(hot))
+        self._following = Following(rooms, self._live)
         keeper.follow(history)
         async with keeper.running(), self._live.running(app.state.drain):
             try:

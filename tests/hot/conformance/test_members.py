@@ -85,6 +85,15 @@ async def test_no_more_join_than_there_is_room_for(hot_store: HotStore) -> None:
     assert await hot_store.members.join([], most=2, now=NOW) == []
 
 
+async def test_those_who_join_together_are_counted_as_if_one_came_after_the_other(hot_store: HotStore) -> None:
+    await hot_store.members.add([Member(KEY, "old", NOW), Member("s:1", "a", LATER)], now=NOW - 1)
+    together = [("a", LATER), ("a", LATER + 9), ("late", NOW), ("b", LATER), ("c", LATER), ("a", NOW), ("c", LATER)]
+    members = [Member(key, name, expires) for name, expires in together for key in (KEY, "s:1")]
+    joined = await hot_store.members.join(members, most=2, now=NOW)
+    assert joined == [place for fits in (True, True, True, True, False, True, True) for place in (fits, fits)]
+    assert await names(hot_store) == ["b", "c"]
+
+
 async def test_whoever_is_there_may_stay(hot_store: HotStore) -> None:
     await hot_store.members.join([Member(KEY, name, LATER) for name in "ab"], most=2, now=NOW)
     assert await hot_store.members.join([Member(KEY, "a", LATER + 9)], most=2, now=NOW) == [True]

@@ -9,7 +9,8 @@ from aicq.db.plugin import Database
 from aicq.errors import AICQError
 from aicq.hot.presence import Presence
 from aicq.http.admission import admission_of
-from aicq.http.streams import Streams
+from aicq.http.streams import streams_of
+from aicq.messaging.access import Following
 from aicq.messaging.controllers.sockets import TRY_LATER, AnySocket, Conversation
 from aicq.messaging.live import Live
 from aicq.messaging.schemas import live as frames
@@ -27,10 +28,10 @@ class LiveController(Controller):
     async def live(
         self,
         socket: AnySocket,
+        following: NamedDependency[Following],
         live: NamedDependency[Live],
         rooms: NamedDependency[Rooms],
         messages: NamedDependency[MessageService],
-        streams: NamedDependency[Streams],
         presence: NamedDependency[Presence],
         database: NamedDependency[Database],
     ) -> None:
@@ -38,10 +39,10 @@ class LiveController(Controller):
         admission = admission_of(socket)
         address = admission.addresses.of(socket.scope)
         await socket.accept()
-        conversation = Conversation(socket, address, live, rooms, messages, presence, database)
+        conversation = Conversation(socket, address, following, live.company, rooms, messages, presence, database)
         try:
             await admission.admit(socket, "live", subject=address)
-            async with streams.opened(address, is_limited=not admission.addresses.is_whitelisted(address)):
+            async with streams_of(socket).opened(socket):
                 await conversation.hold()
         except AICQError as error:
             await conversation.fail(error, "")

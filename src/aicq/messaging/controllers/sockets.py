@@ -22,13 +22,13 @@ from aicq.hot.presence import Presence as WhoIsThere
 from aicq.http.admission import Attempts, admission_of
 from aicq.http.metrics import POSTED
 from aicq.ids import from_ulid, parse_uuid, to_ulid
-from aicq.messaging.access import access_to
-from aicq.messaging.company import Mark
+from aicq.messaging.access import Following
+from aicq.messaging.company import Company, Mark
 from aicq.messaging.controllers.protocol import BAD_ROOM_ID
 from aicq.messaging.controllers.readers import Known
 from aicq.messaging.events import Event
 from aicq.messaging.feeds import Ended, position_after
-from aicq.messaging.live import Follower, Live
+from aicq.messaging.live import Follower
 from aicq.messaging.schemas import live as frames
 from aicq.messaging.services.messages import MessageService
 from aicq.messaging.services.receipts import ReceiptService
@@ -72,8 +72,9 @@ class Conversation:
     Args:
         socket: The socket, accepted.
         address: The peer's.
-        live: Follows rooms.
-        rooms: Knows rooms and checks keys.
+        following: Follows rooms.
+        company: Knows who types in them and has read.
+        rooms: Checks keys.
         messages: Posts.
         presence: Knows who is there.
         database: Keeps read marks.
@@ -83,7 +84,8 @@ class Conversation:
         self,
         socket: AnySocket,
         address: str,
-        live: Live,
+        following: Following,
+        company: Company,
         rooms: Rooms,
         messages: MessageService,
         presence: WhoIsThere,
@@ -93,7 +95,8 @@ class Conversation:
         self._address = address
         self._admission = admission_of(socket)
         self._attempts = Attempts(self._admission, address)
-        self._live = live
+        self._following = following
+        self._company = company
         self._rooms = rooms
         self._messages = messages
         self._presence = presence
@@ -102,7 +105,7 @@ class Conversation:
         self._bearers: Bearers = socket.app.state["bearers"]
         self._principal: Principal | None = None
         self._token = ""
-        self._following: dict[UUID, asyncio.Task[None]] = {}
+        self._followed: dict[UUID, asyncio.Task[None]] = {}
         self._typing_in: set[UUID] = set()
         self._sending = asyncio.Lock()
         self._is_closed = False
@@ -127,7 +130,7 @@ class Conversation:
         except WebSocketDisconnect:
             self._is_closed = True
         finally:
-            tasks = [watching, *self._following.values()]
+            tasks = [watching, *self._followed.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -206,20 +209,21 @@ class Conversation:
 
     async def _subscribe(self, said: frames.Subscribe) -> frames.Told:
         room_id = parse_uuid(said.room, BAD_ROOM_ID)
-        if room_id in self._following:
+        if room_id in self._followed:
             raise InvalidRequest("the room is followed already", field="room")
-        if len(self._following) >= MOST_ROOMS:
+        if len(self._followed) >= MOST_ROOMS:
             raise InvalidRequest(f"a socket may follow {MOST_ROOMS} rooms", field="room")
         after = position_after(said.after)
         reader = Known(None if self._principal is None else self._principal.id)
-        access, known = await access_to(self._rooms, room_id, key=said.key, reader=reader, attempts=self._attempts)
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def follow() -> None:
             try:
                 async with (
-                    self._live.follow(room_id, access, known=known, after=after) as follower,
-                    self._live.company.joined(room_id, self),
+                    self._following.follow(
+                        room_id, key=said.key, reader=reader, attempts=self._attempts, after=after
+                    ) as follower,
+                    self._company.joined(room_id, self),
                 ):
                     opened.set_result(None)
                     await self._pass_on(room_id, follower)
@@ -228,8 +232,8 @@ class Conversation:
                     opened.set_exception(error)
 
         task = asyncio.create_task(follow())
-        self._following[room_id] = task
-        task.add_done_callback(lambda _: self._following.pop(room_id, None))
+        self._followed[room_id] = task
+        task.add_done_callback(lambda _: self._followed.pop(room_id, None))
         await asyncio.wait([opened, task], return_when=asyncio.FIRST_COMPLETED)
         # Whatever else may have ended it was a mistake of ours, and is raised here.
         await (opened if opened.done() else task)
@@ -262,7 +266,7 @@ class Conversation:
 
     async def _unsubscribe(self, said: frames.Unsubscribe) -> frames.Told:
         room_id = parse_uuid(said.room, BAD_ROOM_ID)
-        task = self._following.pop(room_id, None)
+        task = self._followed.pop(room_id, None)
         if task is None:
             raise NotFound("the room is not followed", field="room")
         task.cancel()
@@ -292,11 +296,11 @@ class Conversation:
 
     async def _type(self, said: frames.Typing) -> frames.Told:
         principal, room_id = self._known(), parse_uuid(said.room, BAD_ROOM_ID)
-        if room_id not in self._following:
+        if room_id not in self._followed:
             raise NotFound("the room is not followed", field="room")
         if said.is_typing:
             self._typing_in.add(room_id)
-            await self._live.company.type(room_id, principal.id, is_typing=True, now=now_ms())
+            await self._company.type(room_id, principal.id, is_typing=True, now=now_ms())
         else:
             await self._stop_typing(room_id)
         return frames.Done()
@@ -305,7 +309,7 @@ class Conversation:
         """Ends the typing that was said over this socket."""
         if self._principal is not None and room_id in self._typing_in:
             self._typing_in.discard(room_id)
-            await self._live.company.type(room_id, self._principal.id, is_typing=False, now=now_ms())
+            await self._company.type(room_id, self._principal.id, is_typing=False, now=now_ms())
 
     async def _read(self, said: frames.Read) -> frames.Told:
         principal, room_id = await self._still(), parse_uuid(said.room, BAD_ROOM_ID)
@@ -314,7 +318,7 @@ class Conversation:
         message_id = from_ulid(said.id)
         async with self._database.transaction() as session:
             view = await ReceiptService(session).mark_as_read(principal, room_id, message_id, proof=proof)
-        await self._live.company.read(room_id, principal.id, to_ulid(view.last_read or message_id), now=now_ms())
+        await self._company.read(room_id, principal.id, to_ulid(view.last_read or message_id), now=now_ms())
         return frames.Done()
 
     async def _tell_presence(self, said: frames.Presence) -> frames.Told:

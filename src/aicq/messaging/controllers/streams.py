@@ -9,22 +9,20 @@ import msgspec
 from litestar import Controller, Request, get
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter
-from litestar.response import Stream
 
 from aicq.errors import AICQError, Forbidden, InvalidId, NotFound
 from aicq.http import contract
-from aicq.http.admission import admission_of, attempts_of, limited
+from aicq.http.admission import attempts_of, limited
 from aicq.http.contract import COUNTED, KEY_IF_PRIVATE, Call, problems
-from aicq.http.streams import InTurns, Streams
+from aicq.http.streams import EventStream, InTurns, streams_of
 from aicq.ids import parse_uuid, to_ulid
-from aicq.messaging.access import access_to
+from aicq.messaging.access import Following
 from aicq.messaging.controllers.protocol import BAD_ROOM_ID, RoomId, room_key
 from aicq.messaging.controllers.readers import Anybody
 from aicq.messaging.events import Event
 from aicq.messaging.feeds import Ended, position_after
-from aicq.messaging.live import Follower, Live
+from aicq.messaging.live import Follower
 from aicq.messaging.schemas.live import Gap
-from aicq.messaging.services.rooms import Rooms
 
 HEARTBEAT = 15.0
 """Seconds after which a silent stream shows that it is still there."""
@@ -34,8 +32,6 @@ LOOK_EVERY = 5.0
 
 BEGINNING = b"retry: 1000\nid: %b\n\n"
 """The first frame tells where a stream begins, so that whoever is cut off before the first entry misses none."""
-
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class StreamController(Controller):
@@ -49,6 +45,7 @@ class StreamController(Controller):
         middleware=[InTurns],
         before_request=limited("room_read"),
         media_type="text/event-stream",
+        response_description="Server-sent events, until either side ends the stream.",
         responses=problems(*COUNTED, InvalidId, Forbidden, NotFound),
         security=KEY_IF_PRIVATE,
         operation_class=Call,
@@ -57,14 +54,12 @@ class StreamController(Controller):
         self,
         request: Request[Any, Any, Any],
         room_id: RoomId,
-        live: NamedDependency[Live],
-        rooms: NamedDependency[Rooms],
-        streams: NamedDependency[Streams],
+        following: NamedDependency[Following],
         after: Annotated[str, contract.query("A ULID: begin with what follows it.")] = "",
         last_event_id: Annotated[
             str, HeaderParameter(name="Last-Event-ID", description="The same; browsers send it by themselves.")
         ] = "",
-    ) -> Stream:
+    ) -> EventStream:
         """Follows a room by server-sent events: every entry of its log, once and in order.
 
         Each event's `id` is the entry's ULID, its type the entry's kind (`message`, `edit`, `delete`), its data a JSON
@@ -76,26 +71,18 @@ class StreamController(Controller):
         """
         wanted = parse_uuid(room_id, BAD_ROOM_ID)
         after_seq = position_after(last_event_id or after)
-        reader = Anybody(request)
-        access, known = await access_to(
-            rooms, wanted, key=room_key(request), reader=reader, attempts=attempts_of(request)
-        )
-        addresses = admission_of(request).addresses
-        address = addresses.of(request.scope)
+        reader, key, attempts = Anybody(request), room_key(request), attempts_of(request)
 
         async def frames() -> AsyncIterator[bytes]:
             async with (
-                streams.opened(address, is_limited=not addresses.is_whitelisted(address)),
-                live.follow(wanted, access, known=known, after=after_seq) as follower,
+                following.follow(wanted, key=key, reader=reader, attempts=attempts, after=after_seq) as follower,
+                streams_of(request).opened(request),
             ):
                 yield BEGINNING % place(follower.position).encode()
-                async for frame in following(follower, reader):
+                async for frame in frames_for(follower, reader):
                     yield frame
 
-        source = frames()
-        # What can be refused is refused before the answer begins.
-        first = await anext(source)
-        return Stream(behind(first, source), media_type="text/event-stream", headers=HEADERS)
+        return await EventStream.begun(frames())
 
 
 def place(seq: int) -> str:
@@ -103,14 +90,7 @@ def place(seq: int) -> str:
     return to_ulid(UUID(int=seq << 40))
 
 
-async def behind(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """One frame, then the others."""
-    yield first
-    async for frame in rest:
-        yield frame
-
-
-async def following(follower: Follower, reader: Anybody) -> AsyncIterator[bytes]:
+async def frames_for(follower: Follower, reader: Anybody) -> AsyncIterator[bytes]:
     """What a follower gets, as frames, with signs of life in between; ends with the reason if there is one."""
     loop, pause = asyncio.get_running_loop(), LOOK_EVERY if reader.is_known else HEARTBEAT
     looked = loop.time()
