@@ -1,7 +1,6 @@
 """Readers that follow a room by server-sent events, and keep a record of what they got."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,7 +71,8 @@ class Reader:
         self._url = url
         self.room = room
         self.record: list[dict[str, Any]] = []
-        self.dropped = 0
+        self.trouble: list[str] = []
+        """What kept them from reading."""
 
     @property
     def last(self) -> int:
@@ -82,11 +82,14 @@ class Reader:
         """Reads until it is cancelled; drops the connection by itself now and then."""
         while True:
             after = self.record[-1]["id"] if self.record else "0" * 26
-            with contextlib.suppress(httpx.TransportError, TimeoutError):
+            try:
                 async with Stream.opened(self._url, self.room, **{"Last-Event-ID": after}) as stream:
                     if stream.answer.status_code == 200:
                         await self._read(stream, drop_every)
-            self.dropped += 1
+                    else:
+                        self.trouble.append(stream.answer.text)
+            except (httpx.TransportError, TimeoutError) as error:
+                self.trouble.append(repr(error))
             await asyncio.sleep(0.02)
 
     async def _read(self, stream: Stream, drop_every: int) -> None:
@@ -104,5 +107,5 @@ class Reader:
         """Waits until everything up to a position was read."""
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while self.last < seq:
-            assert asyncio.get_running_loop().time() < deadline, f"read up to {self.last} of {seq}"
+            assert asyncio.get_running_loop().time() < deadline, f"read up to {self.last} of {seq}, {self.trouble[-5:]}"
             await asyncio.sleep(0.02)

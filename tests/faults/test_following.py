@@ -207,7 +207,8 @@ async def test_every_reader_reads_the_log_through_everything(house: House) -> No
             )
             for room in crowd.rooms
         }
-    for reader in readers:
+    for reader, task in zip(readers, reading, strict=True):
+        assert not task.done(), task
         await reader.until(len(logs[reader.room]))
     # What they wait for would never come.
     assert [task.cancel() for task in reading] == [True] * len(readers)

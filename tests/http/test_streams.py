@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
-from aicq.http.streams import AT_ONCE, EventStream, InTurns
+from aicq.http.streams import AT_ONCE, LONGEST_REST, REST, EventStream, InTurns
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """An event loop whose clock can be stopped."""
+    return "asyncio", {"use_uvloop": False}
 
 
 class Opener:
@@ -60,6 +66,25 @@ class Crowd:
         """Takes whatever comes."""
 
 
+class Clock:
+    """The event loop's time, which stands still unless it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    async def go_on(self, seconds: float) -> None:
+        """Lets time pass, and everybody go on as far as they can."""
+        self.now += seconds
+        await turns()
+
+
+@pytest.fixture(autouse=True)
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock.now)
+    return clock
+
+
 @pytest.fixture
 async def opener() -> Opener:
     return Opener()
@@ -84,6 +109,21 @@ async def test_of_many_who_come_at_once_few_are_opened_at_a_time_and_in_the_end_
     await turns()
     assert opener.begun == len(tasks)
     assert not any(task.done() for task in tasks)
+    await end(tasks)
+
+
+@pytest.mark.parametrize(("took", "rest"), [(0.01, 0.01 * REST), (60.0, LONGEST_REST)])
+async def test_as_long_as_others_wait_a_turn_is_followed_by_a_rest(
+    opener: Opener, clock: Clock, took: float, rest: float
+) -> None:
+    tasks = await Crowd(opener).come()
+    opener.may_open.set()
+    await clock.go_on(took)
+    assert opener.begun == AT_ONCE
+    await clock.go_on(rest - 0.001)
+    assert opener.begun == AT_ONCE
+    await clock.go_on(0.002)
+    assert opener.begun == len(tasks)
     await end(tasks)
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Self
 
 from litestar.response import Stream
@@ -21,8 +22,14 @@ from aicq.settings import Settings
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
-AT_ONCE = 8
+AT_ONCE = 4
 """Streams of a process that open at the same time, enough to share their calls of the databases; as many close."""
+
+REST = 3
+"""How often as long as it took a stream to open, or to close, it is before the next gets its turn."""
+
+LONGEST_REST = 0.1
+"""Seconds; what took so long waited for something, and did not keep others from their work."""
 
 RENEWALS = 3
 """How often an open stream is said to be open before it would count as closed."""
@@ -32,7 +39,7 @@ class InTurns:
     """Has streams open and close a few at a time, so that a thousand who come back at once hold up nobody who posts.
 
     Each waits its turn before anything is done for it, and holds it until its answer begins. When its caller has gone,
-    it waits for another before anything is done to end it.
+    it waits for another before anything is done to end it. As long as others wait, turns are followed by a rest.
 
     Args:
         app: What opens them.
@@ -40,13 +47,13 @@ class InTurns:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._opening = asyncio.Semaphore(AT_ONCE)
-        self._closing = asyncio.Semaphore(AT_ONCE)
+        self._opening = Turns()
+        self._closing = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Opens one stream, and closes it."""
         with ExitStack() as turn:
-            await _take(turn, self._opening)
+            turn.callback(await self._opening.take())
             is_open = False
 
             async def send_and_pass_on(message: Message) -> None:
@@ -59,15 +66,34 @@ class InTurns:
             async def receive_in_turn() -> Any:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    await _take(turn, self._closing)
+                    turn.callback(await self._closing.take())
                 return message
 
             await self._app(scope, receive_in_turn, send_and_pass_on)
 
 
-async def _take(turn: ExitStack, turns: asyncio.Semaphore) -> None:
-    await turns.acquire()
-    turn.callback(turns.release)
+class Turns:
+    """Turns that a few have at a time."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
+
+    async def take(self) -> Callable[[], None]:
+        """Waits for a turn, and gives what ends it."""
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+        return partial(self._end, asyncio.get_running_loop().time())
+
+    def _end(self, began: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._waiting:
+            loop.call_later(min(REST * (loop.time() - began), LONGEST_REST), self._free.release)
+        else:
+            self._free.release()
 
 
 class EventStream(Stream):
