@@ -270,6 +270,7 @@ class Conversation:
         if task is None:
             raise NotFound("the room is not followed", field="room")
         task.cancel()
+        await asyncio.wait([task])  # whoever subscribes again begins anew
         with suppress(HotStoreUnavailable):
             await self._stop_typing(room_id)
         return frames.Done()
