@@ -8,7 +8,7 @@ CALLS = Histogram(
     "aicq_hot_call_seconds",
     "Time of a call to the hot store, by what was called",
     ["store", "call"],
-    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1),
 )
 UNANSWERED = Counter("aicq_hot_call_failures_total", "Calls that the hot store did not answer", ["store"])
 EPOCHS = Counter("aicq_hot_epochs_total", "Times that the hot store was emptied, because it had lost what it held")

@@ -135,7 +135,7 @@ class PostgresMessages(Messages):
     async def search(self, query: SearchQuery, *, now: int) -> Found:
         after = max(query.after, now - HOT_WINDOW)
         words = [_quoted(word) for word in dict.fromkeys(query.words)]
-        [(stale, truncated, rooms, wires)] = await self._database.rows(
+        rows = await self._database.rows(
             "search",
             self._epoch(),
             words,
@@ -145,10 +145,10 @@ class PostgresMessages(Messages):
             query.limit,
             query.candidates,
         )
-        if stale:
+        if rows[0]["stale"]:
             raise HotStoreStale
-        hits = [Hit(room_id, wire) for room_id, wire in zip(rooms or (), wires or (), strict=True)]
-        return Found(hits, truncated)
+        hits = [Hit(row["room_id"], row["wire"]) for row in rows if row["wire"] is not None]
+        return Found(hits, rows[0]["truncated"])
 
     async def forget(self, room_id: UUID) -> None:
         gone: bool | None = False

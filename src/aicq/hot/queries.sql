@@ -31,8 +31,11 @@ SELECT hot_messages_revise($1, $2, $3, $4, $5, $6)
 SELECT last, first_id, wires FROM hot_messages_pages($1, $2, $3, $4, $5, $6)
 
 -- search --
--- The newest messages that hold all words.
-SELECT stale, truncated, rooms, wires FROM hot_messages_search($1, $2, $3, $4, $5, $6, $7)
+-- The newest messages that hold all words, a row each; one row without a message if there are none.
+SELECT s.stale, s.truncated, m.room_id, m.wire
+FROM hot_messages_search($1, $2, $3, $4, $5, $6, $7) s
+LEFT JOIN LATERAL unnest(s.rooms, s.wires) WITH ORDINALITY AS m (room_id, wire, n) ON true
+ORDER BY m.n
 
 -- forget --
 -- Drops a room, or its oldest messages if it holds many; whether it is gone, NULL if the store is of another epoch.
