@@ -20,6 +20,8 @@ class Stream:
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
+        self.retry = 0
+        """Milliseconds after which to come back, once it was told."""
         self._lines = answer.aiter_lines()
 
     @classmethod
@@ -48,6 +50,7 @@ class Stream:
                 if line and name:
                     event[name] = value
                 elif not line and "data" in event:
+                    self.retry = int(event.get("retry", self.retry))
                     data: dict[str, Any] = json.loads(event["data"])
                     assert data.get("id", event.get("id")) == event.get("id")
                     assert data["kind"] == event["event"]

@@ -15,6 +15,7 @@ import pytest
 
 from aicq.bench.followers import follow
 from aicq.bench.traffic import Agent
+from aicq.http.streams import COME_BACK
 from aicq.ids import to_ulid
 from tests.agents import register
 from tests.faults.house import House
@@ -130,6 +131,18 @@ async def test_a_stream_ends_when_what_opened_it_does_not_hold_any_more(house: H
             told = await loggedout.next()
             assert told is not None
             assert told["kind"] == "end"
+
+
+async def test_those_who_lose_their_streams_together_are_told_to_come_back_one_after_the_other(house: House) -> None:
+    async with client_of(house.service.url) as http, AsyncExitStack() as stack:
+        agent = await register(http)
+        room = await agent.create_room()
+        streams = [await stack.enter_async_context(Stream.opened(house.service.url, room)) for _ in range(8)]
+        await agent.post("hello", room)
+        for stream in streams:
+            await stream.take(1)
+    assert len({stream.retry for stream in streams}) > 1
+    assert all(COME_BACK[0] <= stream.retry <= COME_BACK[1] for stream in streams)
 
 
 async def test_nobody_follows_a_room_that_is_not_there(house: House) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
 import httpx
@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from aicq.hot import presence
+from aicq.http.streams import COME_BACK
 from tests.agents import Agent, register
 from tests.faults.house import House
 from tests.faults.readers import PATIENCE
@@ -28,13 +29,15 @@ class Socket:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self.kept: list[dict[str, Any]] = []
+        self.hello: dict[str, Any] = {}
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, house: House, *, token: str = "") -> AsyncIterator[Self]:
         async with connect(house.service.url.replace("http", "ws") + "/v1/live", open_timeout=PATIENCE) as connection:
             socket = cls(connection)
-            assert (await socket.next("hello"))["end_after"] == 60
+            socket.hello = await socket.next("hello")
+            assert socket.hello["end_after"] == 60
             if token:
                 assert (await socket.say("auth", token=token))["type"] == "done"
             yield socket
@@ -91,6 +94,14 @@ async def test_many_rooms_are_followed_over_one_socket(house: House, http: httpx
         posted = [(room, (await agent.post("hello", room)).json()["id"]) for room in rooms]
         told = [await socket.next("entry") for _ in rooms]
     assert sorted((frame["room"], frame["entry"]["id"]) for frame in told) == sorted(posted)
+
+
+async def test_those_who_lose_their_sockets_together_are_told_to_come_back_one_after_the_other(house: House) -> None:
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(Socket.opened(house)) for _ in range(8)]
+        told = {socket.hello["come_back_after"] for socket in sockets}
+    assert len(told) > 1
+    assert all(COME_BACK[0] <= 1000 * seconds <= COME_BACK[1] for seconds in told)
 
 
 async def test_a_subscription_goes_on_where_one_was(house: House, http: httpx.AsyncClient) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import NamedTuple
 
 import httpx
 import msgspec
@@ -14,8 +15,8 @@ from aicq.messaging.schemas.live import Gap, LiveEntry
 SILENCE = 45.0
 """Seconds without a sign of life after which the connection is given up: three that were due."""
 
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 2.0
+PAUSE = 0.5
+"""Seconds before a lost connection is tried again, until the service has said how many."""
 
 LOST = (httpx.TransportError, NoAnswer, Unreachable, Unavailable, RateLimited)
 
@@ -37,37 +38,56 @@ async def follow(
         AICQError: What the answer says, or why the stream has ended.
     """
     loop = asyncio.get_running_loop()
-    heard, pause, place = loop.time(), FIRST_PAUSE, after
+    heard, pause, place = loop.time(), PAUSE, after
     while True:
+        wait = pause
         wanted = {**headers()} | ({"Last-Event-ID": place} if place else {})
         try:
             async with http.stream("GET", path, headers=wanted, timeout=SILENCE) as answer:
                 if answer.status_code != httpx.codes.OK:
                     await answer.aread()
                     raise error_in(answer)
-                async for reached, entry in entries_in(answer):
-                    heard, pause, place = loop.time(), FIRST_PAUSE, reached
-                    if entry is not None:
-                        yield entry
+                async for event in events_in(answer):
+                    heard, place = loop.time(), event.place
+                    wait = pause = event.pause or pause
+                    if event.entry is not None:
+                        yield event.entry
         except LOST as error:
             if loop.time() - heard > patience:
                 raise error if isinstance(error, AICQError) else Unreachable from error
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
+            if isinstance(error, AICQError):
+                wait = max(wait, error.retry_after or 0)
+        await asyncio.sleep(wait)
 
 
-async def entries_in(answer: httpx.Response) -> AsyncIterator[tuple[str, LiveEntry | Gap | None]]:
-    """What a stream brings: the place where it is, and the entry there if it is one.
+class StreamEvent(NamedTuple):
+    """What a stream brings.
+
+    Args:
+        place: Where it is.
+        pause: Seconds after which to come back when it is lost; 0 if it does not say.
+        entry: The entry there, if it is one.
+    """
+
+    place: str
+    pause: float
+    entry: LiveEntry | Gap | None
+
+
+async def events_in(answer: httpx.Response) -> AsyncIterator[StreamEvent]:
+    """What a stream brings, event by event.
 
     Raises:
         Forbidden: The service has ended it, and says why.
     """
-    place, kind, data = "", "", ""
+    place, pause, kind, data = "", 0.0, "", ""
     async for line in answer.aiter_lines():
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if name == "id":
             place = value
+        elif name == "retry" and value.isdecimal():
+            pause = int(value) / 1000
         elif name == "event":
             kind = value
         elif name == "data":
@@ -75,7 +95,7 @@ async def entries_in(answer: httpx.Response) -> AsyncIterator[tuple[str, LiveEnt
         elif not line:
             if kind == "end":
                 raise Forbidden(msgspec.json.decode(data, type=dict[str, str])["error"])
-            yield place, read_entry(kind, data) if data else None
+            yield StreamEvent(place, pause, read_entry(kind, data) if data else None)
             kind = data = ""
 
 

@@ -1,6 +1,7 @@
 """Open streams: how many an address may have at once, counted across all processes."""
 
 import asyncio
+import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -30,6 +31,9 @@ REST = 3
 
 LONGEST_REST = 0.1
 """Seconds; what took so long waited for something, and did not keep others from their work."""
+
+COME_BACK = (500, 2_500)
+"""Milliseconds after which whoever has lost a stream is asked to come back, at the least and at the most."""
 
 RENEWALS = 3
 """How often an open stream is said to be open before it would count as closed."""
@@ -213,6 +217,11 @@ class Streams:
 
     def _member(self, address: str, stream: str) -> Member:
         return Member(f"streams:{address}", stream, now_ms() + self._rate.window)
+
+
+def comeback() -> int:
+    """When to come back if a stream is lost, in milliseconds; each is told another time, so that they spread."""
+    return random.randint(*COME_BACK)  # noqa: S311 - no secret
 
 
 def streams_of(connection: AnyConnection) -> Streams:

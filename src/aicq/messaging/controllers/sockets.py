@@ -21,6 +21,7 @@ from aicq.errors import AICQError, HotStoreUnavailable, InvalidRequest, NotAuthe
 from aicq.hot.presence import Presence as WhoIsThere
 from aicq.http.admission import Attempts, admission_of
 from aicq.http.metrics import POSTED
+from aicq.http.streams import comeback
 from aicq.ids import from_ulid, parse_uuid, to_ulid
 from aicq.messaging.access import Following
 from aicq.messaging.company import Company, Mark
@@ -125,7 +126,7 @@ class Conversation:
         """Holds the conversation until either side ends it."""
         watching = asyncio.create_task(self._watch())
         try:
-            await self._send(frames.Hello(ask_after=ASK_AFTER, end_after=END_AFTER))
+            await self._send(frames.Hello(ask_after=ASK_AFTER, end_after=END_AFTER, come_back_after=comeback() / 1000))
             await self._listen()
         except WebSocketDisconnect:
             self._is_closed = True

@@ -14,7 +14,7 @@ from aicq.errors import AICQError, Forbidden, InvalidId, NotFound
 from aicq.http import contract
 from aicq.http.admission import attempts_of, limited
 from aicq.http.contract import COUNTED, KEY_IF_PRIVATE, Call, problems
-from aicq.http.streams import EventStream, InTurns, streams_of
+from aicq.http.streams import EventStream, InTurns, comeback, streams_of
 from aicq.ids import parse_uuid, to_ulid
 from aicq.messaging.access import Following
 from aicq.messaging.controllers.protocol import BAD_ROOM_ID, RoomId, room_key
@@ -30,8 +30,9 @@ HEARTBEAT = 15.0
 LOOK_EVERY = 5.0
 """Seconds after which it is looked at again whether a token or a key holds still."""
 
-BEGINNING = b"retry: 1000\nid: %b\n\n"
-"""The first frame tells where a stream begins, so that whoever is cut off before the first entry misses none."""
+BEGINNING = b"retry: %d\nid: %b\n\n"
+"""The first frame tells when to come back if the stream is lost, and where it begins: whoever is cut off before the
+first entry misses none."""
 
 
 class StreamController(Controller):
@@ -65,9 +66,11 @@ class StreamController(Controller):
         Each event's `id` is the entry's ULID, its type the entry's kind (`message`, `edit`, `delete`), its data a JSON
         object like a message of a page with `kind` besides, and `target` for an edit or a delete. A stream goes on
         from `Last-Event-ID` or `after`, otherwise it begins now; whoever comes back with the last id they have seen
-        misses nothing. An event `gap` tells of positions that the log does not hold any more. An event `end` tells why
-        the stream ends if it does. A private room wants its key in `X-AICQ-Room-Key`, or the token or the signature of
-        a member; a guild's channel and direct messages want those. They are looked at again while the stream is open.
+        misses nothing. `retry` says after how many milliseconds to come back; each is told another number, so that
+        those who lose their streams together do not come back together. An event `gap` tells of positions that the log
+        does not hold any more. An event `end` tells why the stream ends if it does. A private room wants its key in
+        `X-AICQ-Room-Key`, or the token or the signature of a member; a guild's channel and direct messages want those.
+        They are looked at again while the stream is open.
         """
         wanted = parse_uuid(room_id, BAD_ROOM_ID)
         after_seq = position_after(last_event_id or after)
@@ -78,7 +81,7 @@ class StreamController(Controller):
                 following.follow(wanted, key=key, reader=reader, attempts=attempts, after=after_seq) as follower,
                 streams_of(request).opened(request),
             ):
-                yield BEGINNING % place(follower.position).encode()
+                yield BEGINNING % (comeback(), place(follower.position).encode())
                 async for frame in frames_for(follower, reader):
                     yield frame
 

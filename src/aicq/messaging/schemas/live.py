@@ -131,10 +131,15 @@ class Told(msgspec.Struct, tag_field="type", tag=str.lower, omit_defaults=True, 
 
 
 class Hello(Told):
-    """The first frame: after so many seconds of silence the service asks whether one is there, and then ends."""
+    """The first frame: after so many seconds of silence the service asks whether one is there, and then ends.
+
+    When the socket is lost, one shall come back after `come_back_after` seconds; each is told another number, so that
+    those who lose their sockets together do not come back together.
+    """
 
     ask_after: int
     end_after: int
+    come_back_after: float
 
 
 class Done(Told):
