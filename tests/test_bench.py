@@ -57,9 +57,19 @@ def test_a_short_run_times_calls_of_the_hot_store_under_load_and_deliveries_to_t
     assert counts.keys() > {"append", "publish", "take", "messages_append", "bus_publish", "limits"}
     assert counts["append"].keys() == {"postgres"}
     assert counts["messages_append"].keys() == {"redis"}
-    assert {call["goal_ms"] for call in calls if call["call"] == "a post to each of 1,000 followers"} == {250}
-    assert {call["goal_ms"] for call in calls if call["call"] == "a post told by aicq agent watch"} == {50}
+    goals = {call["call"]: call["goal_ms"] for call in calls}
+    assert goals["a post to each of 1,000 followers"] == {"postgres": 250, "redis": 250}
+    assert goals["a post told by aicq agent watch"] == {"postgres": 50, "redis": 50}
     assert all(count > 0 for each in counts.values() for count in each.values())
+
+
+@pytest.mark.timeout(300)
+def test_a_short_run_compares_posts_in_a_storm_with_those_before_it(short_run: str) -> None:
+    calls = {call["call"]: call for call in json.loads(short_run)["calls"]}
+
+    quiet, amid = calls["a post with 1,000 followers"], calls["a post while 1,000 come back"]
+    assert quiet["goal_ms"] == quiet["reached"] == {}
+    assert amid["goal_ms"] == pytest.approx({store: 2 * quiet["p99_ms"][store] for store in STORES}, abs=0.002)
 
 
 @pytest.mark.timeout(300)
@@ -110,17 +120,27 @@ def test_the_table_leaves_out_a_store_that_was_not_measured() -> None:
 
 
 def test_a_percentile_is_what_so_many_percent_do_not_exceed() -> None:
-    timed = Timed("take", {"redis": [float(n) for n in range(200, 0, -1)]})
+    timed = Timed.alike("take", {"redis": [float(n) for n in range(200, 0, -1)]})
 
     assert (timed.percentile("redis", 50), timed.percentile("redis", 99)) == (100.0, 198.0)
 
 
 def test_a_call_reaches_its_goal_by_its_slowest_hundredth() -> None:
-    calls = [Timed("take", {"redis": [1.0] * 980 + [11.0] * 20, "postgres": [1.0] * 995 + [11.0] * 5})]
+    calls = [Timed.alike("take", {"redis": [1.0] * 980 + [11.0] * 20, "postgres": [1.0] * 995 + [11.0] * 5})]
 
     [call] = json.loads(as_json(Report([], [], calls, {})))["calls"]
 
     assert call["reached"] == {"redis": False, "postgres": True}
+
+
+def test_the_table_shows_a_goal_for_each_store_where_they_differ_and_none_where_there_is_none() -> None:
+    times = {"postgres": [10.0], "redis": [20.0]}
+    timed = [Timed("before", times, {}), Timed("amid", times, {"postgres": 9.0, "redis": 21.0})]
+    table = as_table(Report([], [], timed, {})).splitlines()
+    before, amid = (next(line for line in table if line.startswith(row.call)) for row in timed)
+
+    assert re.split(r"\s{2,}", before)[-2:] == ["–", "–"]  # noqa: RUF001 - as it is printed
+    assert re.split(r"\s{2,}", amid)[-2:] == ["9 21", "no yes"]
 
 
 def test_calls_count_by_what_the_product_has_told_of_them_meanwhile() -> None:

@@ -7,6 +7,7 @@ of an answer it reads the status and the length.
 import asyncio
 import gc
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import cast
 
@@ -142,9 +143,7 @@ async def run_slice(
     slice_ = Slice(str(status).encode())
     loop = asyncio.get_running_loop()
     clients = [(await loop.create_connection(partial(Client, each, slice_), "127.0.0.1", port))[1] for each in requests]
-    gc.collect()
-    gc.disable()
-    try:
+    with uninterrupted():
         began, before = loop.time(), 0
         for client in clients:
             client.begin()
@@ -152,11 +151,20 @@ async def run_slice(
             began, before = loop.time(), slice_.answered
             await _ended(slice_, seconds)
         rate = (slice_.answered - before) / (loop.time() - began)
-    finally:
-        gc.enable()
     slice_.end()
     await _finish(clients, slice_)
     return Measured(rate, slice_.answered, slice_.ran_dry)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Keeps the garbage collector from stopping those who measure."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def _ended(slice_: Slice, seconds: float) -> bool:

@@ -59,7 +59,16 @@ WATCHING = "watch"
 WATCHING_GOAL_MS = 50.0
 """The most that 99 of 100 messages may take."""
 
-NAMES = (*(row.name for row in ROWS), CALLS, FOLLOWING, WATCHING)
+STORMS = "storm-1000"
+"""The name of the row that times posts while all who follow their room come back, having been cut off at once."""
+
+STORM_GOAL = 2.0
+"""The most that 99 of 100 posts may take then, as a multiple of what they take while nobody comes or goes."""
+
+POSTERS = 8
+"""Agents who post meanwhile, twenty times a second together."""
+
+NAMES = (*(row.name for row in ROWS), CALLS, FOLLOWING, STORMS, WATCHING)
 """What is measured unless it is said otherwise."""
 
 SEARCHING = "search-million"

@@ -33,15 +33,19 @@ from aicq.bench.rows import (
     GROWTH_GOAL,
     NAMES,
     ON_DEMAND,
+    POSTERS,
     ROWS,
     SEARCHING,
     STORES,
+    STORM_GOAL,
+    STORMS,
     WATCHING,
     WATCHING_GOAL_MS,
     Row,
 )
 from aicq.bench.servers import Target
 from aicq.bench.stores import Store, version_of
+from aicq.bench.storms import weather
 from aicq.bench.traffic import posts, read
 from aicq.bench.visits import Times, prepare, times_between, visit
 from aicq.bench.watching import watch
@@ -153,6 +157,7 @@ class Bench:
         compared = [self._compare(row) for row in ROWS if row.name in self._plan.rows]
         timed = self._time_calls() if CALLS in self._plan.rows else []
         timed += [self._time_following()] if FOLLOWING in self._plan.rows else []
+        timed += self._time_storms() if STORMS in self._plan.rows else []
         timed += [self._time_watching()] if WATCHING in self._plan.rows else []
         timed += self._time_searches() if SEARCHING in self._plan.rows else []
         compared += self._compare_lengths() if GROWING in self._plan.rows else []
@@ -210,7 +215,9 @@ class Bench:
                     times.setdefault(call, {}).setdefault(product.name, []).extend(taken)
         # What is called now and then by itself, for `/health` and by the keeper, was called too seldom to be told.
         return [
-            Timed(call, taken) for call, taken in sorted(times.items()) if min(map(len, taken.values())) >= FEWEST_CALLS
+            Timed.alike(call, taken)
+            for call, taken in sorted(times.items())
+            if min(map(len, taken.values())) >= FEWEST_CALLS
         ]
 
     def _calls_under_load(self, product: Target) -> Times:
@@ -245,7 +252,26 @@ class Bench:
                 arrived = self._runner.run(followed)
                 product.acknowledged += len(arrived) // FOLLOWERS
                 times[product.name] += arrived
-        return Timed(f"a post to each of {FOLLOWERS:,} followers", times, FOLLOWING_GOAL_MS)
+        return Timed.alike(f"a post to each of {FOLLOWERS:,} followers", times, FOLLOWING_GOAL_MS)
+
+    def _time_storms(self) -> list[Timed]:
+        """Times posts to a room that many follow, before all of them are cut off and while they come back."""
+        quiet: dict[str, list[float]] = {product.name: [] for product in self._products}
+        amid: dict[str, list[float]] = {product.name: [] for product in self._products}
+        for number in range(self._plan.rounds):
+            self._tell(f"{STORMS}: round {number + 1} of {self._plan.rounds}")
+            for product in self._products:
+                agents, seconds = product.agents[:POSTERS], 2 * self._plan.seconds
+                storm = self._runner.run(
+                    weather(product.port, agents, product.rooms[0], followers=FOLLOWERS, seconds=seconds)
+                )
+                product.acknowledged += storm.posted
+                quiet[product.name] += storm.quiet
+                amid[product.name] += storm.amid
+                self._notes.append(f"{FOLLOWERS:,} followers were back on {product.name} after {storm.seconds:.1f} s.")
+        before = Timed(f"a post with {FOLLOWERS:,} followers", quiet, {})
+        goals = {store: STORM_GOAL * before.percentile(store, 99) for store in quiet}
+        return [before, Timed(f"a post while {FOLLOWERS:,} come back", amid, goals)]
 
     def _time_watching(self) -> Timed:
         """Times what a person sees who watches a room; one agent posts four times a second at most."""
@@ -258,7 +284,7 @@ class Bench:
                 told = self._runner.run(watch(product.port, product.agents[0], room, after=newest, seconds=seconds))
                 product.acknowledged += len(told) + 1
                 times[product.name] += told
-        return Timed("a post told by aicq agent watch", times, WATCHING_GOAL_MS)
+        return Timed.alike("a post told by aicq agent watch", times, WATCHING_GOAL_MS)
 
     def _time_searches(self) -> list[Timed]:
         """Times searches of a full hot store, one after the other."""
@@ -271,7 +297,7 @@ class Bench:
         sizes = [f"{found.bytes_each:,.0f} bytes on {name.capitalize()}" for name, found in searched.items()]
         self._notes.append(f"A hot message of 25 words takes {', '.join(sizes)}, of {count:,}.")
         return [
-            Timed(f"search of {count:,}, {kind}", {name: found.times[kind] for name, found in searched.items()})
+            Timed.alike(f"search of {count:,}, {kind}", {name: found.times[kind] for name, found in searched.items()})
             for kind in KINDS
         ]
 

@@ -7,14 +7,12 @@ import asyncio
 import random
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Self
 
 import msgspec
 
-from aicq.bench.load import STATUS, length_of
+from aicq.bench.asking import Connection, connected
 from aicq.bench.servers import HotCalls, Target
 from aicq.bench.traffic import Agent, read, sentences, vocabulary
-from aicq.errors import StartError
 
 KEY = "what opens the private room"
 
@@ -30,19 +28,13 @@ class Visitor:
     Args:
         target: The product.
         agent: Who.
+        connection: To the product.
     """
 
-    def __init__(self, target: Target, agent: Agent) -> None:
+    def __init__(self, target: Target, agent: Agent, connection: Connection) -> None:
         self._target = target
         self._agent = agent
-
-    async def __aenter__(self) -> Self:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._target.port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._writer.close()
-        await self._writer.wait_closed()
+        self._ask = connection.ask
 
     async def make_private_room(self) -> str:
         """Makes a room with a key, and shows the key once, so that it is known from then on."""
@@ -62,14 +54,6 @@ class Visitor:
         await self._ask(self._agent.signed(f"{room}/{msgspec.json.decode(said)['id']}", b"", "DELETE"))
         return 2
 
-    async def _ask(self, request: bytes) -> bytes:
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        body = await self._reader.readexactly(length_of(head))
-        if not head[STATUS].startswith(b"2"):
-            raise StartError(f"A visitor was refused: {head[STATUS].decode()} {body.decode(errors='replace')}")
-        return body
-
 
 async def prepare(target: Target) -> None:
     """Makes what the visitor visits.
@@ -78,8 +62,8 @@ async def prepare(target: Target) -> None:
         StartError: It is refused.
     """
     if not target.private_room:
-        async with Visitor(target, target.agents[0]) as visitor:
-            target.private_room = await visitor.make_private_room()
+        async with connected(target.port) as connection:
+            target.private_room = await Visitor(target, target.agents[0], connection).make_private_room()
 
 
 async def visit(target: Target, seconds: float) -> int:
@@ -90,7 +74,8 @@ async def visit(target: Target, seconds: float) -> int:
     """
     loop = asyncio.get_running_loop()
     until, added = loop.time() + seconds, 0
-    async with Visitor(target, target.agents[0]) as visitor:
+    async with connected(target.port) as connection:
+        visitor = Visitor(target, target.agents[0], connection)
         while loop.time() < until:
             added += await visitor.go_round()
     return added
