@@ -1,6 +1,7 @@
 """How Postgres is reached: one way to read its URL, the driver's, for SQLAlchemy's engines and for pools."""
 
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -8,6 +9,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from aicq.db.reach import POOLED, SESSION
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
 
 READ_TIMEOUT = 10.0
 """Seconds that a server gets to answer a read; others wait behind it."""
@@ -42,18 +46,22 @@ def create_engine(database_url: str, *, name: str, **options: Any) -> AsyncEngin
     return create_async_engine("postgresql+asyncpg://", async_creator=connect, hide_parameters=True, **options)
 
 
-async def connect_pool(database_url: str, *, name: str, size: int) -> "asyncpg.Pool[asyncpg.Record]":
+async def connect_pool(
+    database_url: str, *, name: str, size: int, warm: "Callable[[Connection], Coroutine[Any, Any, None]] | None" = None
+) -> "asyncpg.Pool[asyncpg.Record]":
     """Opens a pool of driver connections.
 
     Args:
         database_url: `postgresql://…`.
         name: How the connections show in `pg_stat_activity`.
         size: The most connections.
+        warm: What each connection does before it is used.
     """
     return await asyncpg.create_pool(
         database_url,
         min_size=1,
         max_size=size,
+        init=warm,
         reset=_keep_session,
         server_settings={"application_name": name, **POOLED},
     )

@@ -22,11 +22,12 @@ from aicq.db.engine import connect_pool
 from aicq.errors import HotStoreUnavailable, StartError
 from aicq.hot.base import HotStore
 from aicq.hot.cache import Cache
-from aicq.hot.choice import choose
+from aicq.hot.choice import Choice, choose
 from aicq.hot.keeper import Keeper
 from aicq.hot.leases import Leases
 from aicq.hot.litestar_store import LitestarStore
 from aicq.hot.postgres import PostgresHotStore
+from aicq.hot.postgres_client import warm
 from aicq.hot.presence import Presence
 from aicq.hot.redis import RedisHotStore
 from aicq.hot.sessions import Sessions
@@ -70,10 +71,12 @@ class HotStorePlugin(InitPlugin):
 
     @asynccontextmanager
     async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
+        choice = await choose(self._settings)
         # A pool of its own: the hot path never waits behind requests that hold the engine's connections.
-        pool = await connect_pool(self._database_url, name="aicq hot", size=8)
+        warmed = warm if choice.kind == "postgres" else None
+        pool = await connect_pool(self._database_url, name="aicq hot", size=8, warm=warmed)
         try:
-            self.store = await self._open(pool)
+            self.store = await self._open(choice, pool)
             self.keeper = Keeper(pool, self.store)
             self.leases = Leases(self.store, pool)
             try:
@@ -83,8 +86,7 @@ class HotStorePlugin(InitPlugin):
         finally:
             await pool.close()
 
-    async def _open(self, pool: "asyncpg.Pool[asyncpg.Record]") -> HotStore:
-        choice = await choose(self._settings)
+    async def _open(self, choice: Choice, pool: "asyncpg.Pool[asyncpg.Record]") -> HotStore:
         self.degraded = choice.degraded
         if choice.degraded:
             log.warning("hot store degraded", reason=choice.degraded)

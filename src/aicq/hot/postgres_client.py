@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -42,6 +43,15 @@ FAILURES = (
     asyncpg.TransactionRollbackError,
 )
 """What tells that the server does not answer or refuses; anything else is a mistake of ours and stays what it is."""
+
+
+async def warm(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Has a new connection make its plans for searches, without which its first takes five times as long."""
+    # A store that is just being emptied is not waited for.
+    with suppress(asyncpg.LockNotAvailableError):
+        async with connection.transaction():
+            await connection.execute("SET LOCAL lock_timeout = '100ms'")
+            await connection.execute(QUERIES["warm"])
 
 
 class Database:

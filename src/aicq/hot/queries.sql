@@ -37,6 +37,10 @@ FROM hot_messages_search($1, $2, $3, $4, $5, $6, $7) s
 LEFT JOIN LATERAL unnest(s.rooms, s.wires) WITH ORDINALITY AS m (room_id, wire, n) ON true
 ORDER BY m.n
 
+-- warm --
+-- Looks for what nobody says, so that all that a search asks is planned.
+SELECT FROM hot_mark m, hot_messages_search(m.epoch, ARRAY['a', 'b'], NULL, 0, '00000000-0000-0000-0000-000000000000', 1, 1)
+
 -- forget --
 -- Drops a room, or its oldest messages if it holds many; whether it is gone, NULL if the store is of another epoch.
 SELECT hot_messages_forget($1, $2, $3)
