@@ -29,13 +29,15 @@ class Opener:
         self.ending = 0
         self.may_end = asyncio.Event()
 
-    async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.begun += 1
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
         await self.may_open.wait()
         if self.is_broken:
             raise RuntimeError("broken")
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        while (await receive())["type"] != "http.disconnect":
+        await send({"type": "websocket.send"} if scope["type"] == "websocket" else {"type": "http.response.start"})
+        while not (await receive())["type"].endswith(".disconnect"):
             pass
         self.ending += 1
         await self.may_end.wait()
@@ -48,19 +50,22 @@ class Crowd:
         opener: What they call.
     """
 
-    def __init__(self, opener: Opener) -> None:
+    def __init__(self, opener: Opener, kind: str = "http") -> None:
         self.have_gone = asyncio.Event()
         self._app: Any = InTurns(opener)
+        self._kind = kind
 
     async def come(self) -> list[asyncio.Task[None]]:
         """Their calls, all of them begun."""
-        tasks = [asyncio.create_task(self._app({"type": "http"}, self._leave, self._take)) for _ in range(3 * AT_ONCE)]
+        tasks = [
+            asyncio.create_task(self._app({"type": self._kind}, self._leave, self._take)) for _ in range(3 * AT_ONCE)
+        ]
         await turns()
         return tasks
 
     async def _leave(self) -> dict[str, str]:
         await self.have_gone.wait()
-        return {"type": "http.disconnect"}
+        return {"type": f"{self._kind}.disconnect"}
 
     async def _take(self, _message: object) -> None:
         """Takes whatever comes."""
@@ -102,8 +107,12 @@ async def end(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_of_many_who_come_at_once_few_are_opened_at_a_time_and_in_the_end_all(opener: Opener) -> None:
-    tasks = await Crowd(opener).come()
+KINDS = pytest.mark.parametrize("kind", ["http", "websocket"])
+
+
+@KINDS
+async def test_of_many_who_come_at_once_few_are_opened_at_a_time_and_in_the_end_all(opener: Opener, kind: str) -> None:
+    tasks = await Crowd(opener, kind).come()
     assert opener.begun == AT_ONCE
     opener.may_open.set()
     await turns()
@@ -140,8 +149,11 @@ async def test_who_cannot_be_opened_or_leaves_makes_room_for_the_next(opener: Op
     await end(tasks)
 
 
-async def test_of_many_who_leave_at_once_few_are_seen_off_at_a_time_and_in_the_end_all(opener: Opener) -> None:
-    crowd = Crowd(opener)
+@KINDS
+async def test_of_many_who_leave_at_once_few_are_seen_off_at_a_time_and_in_the_end_all(
+    opener: Opener, kind: str
+) -> None:
+    crowd = Crowd(opener, kind)
     tasks = await crowd.come()
     opener.may_open.set()
     await turns()

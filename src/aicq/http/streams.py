@@ -26,7 +26,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 AT_ONCE = 4
 """Streams of a process that open at the same time, enough to share their calls of the databases; as many close."""
 
-REST = 3
+REST = 2
 """How often as long as it took a stream to open, or to close, it is before the next gets its turn."""
 
 LONGEST_REST = 0.1
@@ -42,8 +42,9 @@ RENEWALS = 3
 class InTurns:
     """Has streams open and close a few at a time, so that a thousand who come back at once hold up nobody who posts.
 
-    Each waits its turn before anything is done for it, and holds it until its answer begins. When its caller has gone,
-    it waits for another before anything is done to end it. As long as others wait, turns are followed by a rest.
+    Each waits its turn before anything is done for it, and holds it until its answer begins, a socket until it is sent
+    its first frame. When its caller has gone, it waits for another before anything is done to end it. As long as others
+    wait, turns are followed by a rest.
 
     Args:
         app: What opens them.
@@ -62,14 +63,14 @@ class InTurns:
 
             async def send_and_pass_on(message: Message) -> None:
                 nonlocal is_open
-                if not is_open:
+                if not is_open and message["type"] != "websocket.accept":
                     is_open = True
                     turn.close()
                 await send(message)
 
             async def receive_in_turn() -> Any:
                 message = await receive()
-                if message["type"] == "http.disconnect":
+                if message["type"] in {"http.disconnect", "websocket.disconnect"}:
                     turn.callback(await self._closing.take())
                 return message
 

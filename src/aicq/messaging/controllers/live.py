@@ -9,7 +9,7 @@ from aicq.db.plugin import Database
 from aicq.errors import AICQError
 from aicq.hot.presence import Presence
 from aicq.http.admission import admission_of
-from aicq.http.streams import streams_of
+from aicq.http.streams import InTurns, streams_of
 from aicq.messaging.access import Following
 from aicq.messaging.controllers.sockets import TRY_LATER, AnySocket, Conversation
 from aicq.messaging.live import Live
@@ -24,7 +24,7 @@ class LiveController(Controller):
     path = "/v1/live"
     tags = ("live",)
 
-    @websocket("/")
+    @websocket("/", middleware=[InTurns])
     async def live(
         self,
         socket: AnySocket,

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -110,17 +110,6 @@ class Conversation:
         self._typing_in: set[UUID] = set()
         self._sending = asyncio.Lock()
         self._is_closed = False
-        self._answers: dict[type, Callable[[Any], Awaitable[frames.Told | None]]] = {
-            frames.Auth: self._authenticate,
-            frames.Subscribe: self._subscribe,
-            frames.Unsubscribe: self._unsubscribe,
-            frames.Post: self._post,
-            frames.Typing: self._type,
-            frames.Read: self._read,
-            frames.Presence: self._tell_presence,
-            frames.Ping: self._answer,
-            frames.Pong: self._nothing,
-        }
 
     async def hold(self) -> None:
         """Holds the conversation until either side ends it."""
@@ -186,7 +175,7 @@ class Conversation:
                 raise InvalidRequest(f"invalid frame: {error}") from None
             ref = said.ref
             await self._admission.admit(self._socket, "frames", subject=self._id)
-            told = await self._answers[type(said)](said)
+            told = await self._ANSWERS[type(said)](self, said)
             if told is not None:
                 told.ref = ref
                 await self._send(told)
@@ -384,3 +373,15 @@ class Conversation:
                 await self._socket.send_data(frame, mode="text")
         except TimeoutError:
             await self.close(TRY_LATER, "reads too slowly")
+
+    _ANSWERS: ClassVar[dict[type, Callable[[Any, Any], Awaitable[frames.Told | None]]]] = {
+        frames.Auth: _authenticate,
+        frames.Subscribe: _subscribe,
+        frames.Unsubscribe: _unsubscribe,
+        frames.Post: _post,
+        frames.Typing: _type,
+        frames.Read: _read,
+        frames.Presence: _tell_presence,
+        frames.Ping: _answer,
+        frames.Pong: _nothing,
+    }
