@@ -35,6 +35,7 @@ from aicq.hot.base import (
     Wake,
 )
 from aicq.hot.postgres import PostgresHotStore
+from aicq.hot.postgres_client import warm
 from aicq.hot.queries import load
 from aicq.ids import new_tail, to_ulid
 from aicq.settings import load as load_settings
@@ -531,3 +532,29 @@ async def test_a_cancelled_reader_of_the_bus_loses_nothing(store: PostgresHotSto
             await asyncio.wait_for(anext(wakes), 0.01)
         await store.bus.publish(["a", "b", "a"])
         assert {await anext(wakes), await anext(wakes)} == {Wake("a"), Wake("b")}
+
+
+PLANNED = """
+SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'PL/pgSQL function' AND ident LIKE 'hot_messages_walk(%'
+"""
+
+
+@pytest.mark.usefixtures("store")
+async def test_a_new_connection_has_its_plans_for_searches_made(database_url: str) -> None:
+    planned = []
+    for warmed in (None, warm):
+        pool = await connect_pool(database_url, name="new", size=1, warm=warmed)
+        planned.append(await pool.fetchval(PLANNED))
+        await pool.close()
+    assert planned == [0, 1]
+
+
+@pytest.mark.usefixtures("store")
+async def test_a_connection_is_made_while_the_store_is_being_emptied(
+    pool: "asyncpg.Pool[asyncpg.Record]", database_url: str
+) -> None:
+    async with pool.acquire() as emptying, emptying.transaction():
+        await emptying.execute("LOCK TABLE hot_messages IN ACCESS EXCLUSIVE MODE")
+        made = await connect_pool(database_url, name="new", size=1, warm=warm)
+        assert await made.fetchval("SELECT 1") == 1
+        await made.close()
