@@ -12,10 +12,6 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-GIVEN_AT_ONCE = 8
-"""Of those who were answered `Later`, how many go on at once: with all, whatever else waits would wait for all."""
-
-
 class Later(Generic[Answer]):
     """An answer that stands, and that its caller gets only when something else is done.
 
@@ -113,30 +109,17 @@ class Batcher(Generic[Item, Answer]):
             answers = await self._run([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch, and the worker lives on
             answers = [error] * len(batch)
-        later: dict[asyncio.Future[None], list[tuple[asyncio.Future[Answer], Answer]]] = {}
         for (_, future), answer in zip(batch, answers, strict=True):
             if isinstance(answer, Later):
-                later.setdefault(answer.after, []).append((future, answer.answer))
+                answer.after.add_done_callback(partial(_give, future, answer.answer))
             elif isinstance(answer, Exception):
                 if not future.done():
                     future.set_exception(answer)
             else:
                 _give(future, answer)
-        for after, given in later.items():
-            after.add_done_callback(partial(_give_by_turns, given))
 
 
-def _give_by_turns(
-    answers: "list[tuple[asyncio.Future[Answer], Answer]]", _after: "asyncio.Future[None] | None" = None
-) -> None:
-    """Gives a few answers each time that the event loop comes round, so that others have their turns in between."""
-    for future, answer in answers[:GIVEN_AT_ONCE]:
-        _give(future, answer)
-    if len(answers) > GIVEN_AT_ONCE:
-        asyncio.get_running_loop().call_soon(_give_by_turns, answers[GIVEN_AT_ONCE:])
-
-
-def _give(future: "asyncio.Future[Answer]", answer: Answer) -> None:
+def _give(future: "asyncio.Future[Answer]", answer: Answer, _after: "asyncio.Future[None] | None" = None) -> None:
     """Gives an answer, unless its caller has gone away."""
     if not future.done():
         future.set_result(answer)
