@@ -20,17 +20,23 @@ class Connection:
         self._reader = reader
         self._writer = writer
 
-    async def ask(self, request: bytes) -> bytes:
+    async def ask(self, request: bytes, status: bytes = b"2") -> bytes:
         """Sends a request and returns the body of its answer.
 
+        Args:
+            request: What to send.
+            status: What the status of the answer has to begin with.
+
         Raises:
-            StartError: It is refused.
+            StartError: It has another status.
         """
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         body = await self._reader.readexactly(length_of(head))
-        if not head[STATUS].startswith(b"2"):
-            raise StartError(f"A request was refused: {head[STATUS].decode()} {body.decode(errors='replace')}")
+        if not head[STATUS].startswith(status):
+            raise StartError(
+                f"A request was not answered as it must be: {head[STATUS].decode()} {body.decode(errors='replace')}"
+            )
         return body
 
 

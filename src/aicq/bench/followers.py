@@ -161,7 +161,7 @@ async def post(port: int, agent: Agent, room_id: str) -> int:
     """Posts the time and returns it, in nanoseconds, when it is acknowledged."""
     now = time.perf_counter_ns()
     async with connected(port) as connection:
-        await connection.ask(stamped(agent, room_id, now))
+        await connection.ask(stamped(agent, room_id, now), b"201")
     return now
 
 

@@ -203,16 +203,20 @@ class Bench:
             target.acknowledged += measured.answered
         return measured
 
+    def _rounds(self, row: str) -> Iterator[Target]:
+        """The products, each once a round."""
+        for number in range(self._plan.rounds):
+            self._tell(f"{row}: round {number + 1} of {self._plan.rounds}")
+            yield from self._products
+
     def _time_calls(self) -> list[Timed]:
         """Times the product's own calls of its hot store while clients post and a visitor looks around."""
         times: dict[str, Times] = {}
         for product in self._products:
             self._runner.run(prepare(product))
-        for number in range(self._plan.rounds):
-            self._tell(f"{CALLS}: round {number + 1} of {self._plan.rounds}")
-            for product in self._products:
-                for call, taken in self._calls_under_load(product).items():
-                    times.setdefault(call, {}).setdefault(product.name, []).extend(taken)
+        for product in self._rounds(CALLS):
+            for call, taken in self._calls_under_load(product).items():
+                times.setdefault(call, {}).setdefault(product.name, []).extend(taken)
         # What is called now and then by itself, for `/health` and by the keeper, was called too seldom to be told.
         return [
             Timed.alike(call, taken)
@@ -242,33 +246,32 @@ class Bench:
     def _time_following(self) -> Timed:
         """Times deliveries; one agent posts four times a second."""
         times: dict[str, list[float]] = {product.name: [] for product in self._products}
-        for number in range(self._plan.rounds):
-            self._tell(f"{FOLLOWING}: round {number + 1} of {self._plan.rounds}")
-            for product in self._products:
-                seconds = 2 * self._plan.seconds
-                followed = follow(
-                    product.port, product.agents[0], product.rooms[0], followers=FOLLOWERS, seconds=seconds
-                )
-                arrived = self._runner.run(followed)
-                product.acknowledged += len(arrived) // FOLLOWERS
-                times[product.name] += arrived
+        for product in self._rounds(FOLLOWING):
+            seconds = 2 * self._plan.seconds
+            followed = follow(product.port, product.agents[0], product.rooms[0], followers=FOLLOWERS, seconds=seconds)
+            arrived = self._runner.run(followed)
+            product.acknowledged += len(arrived) // FOLLOWERS
+            times[product.name] += arrived
         return Timed.alike(f"a post to each of {FOLLOWERS:,} followers", times, FOLLOWING_GOAL_MS)
 
     def _time_storms(self) -> list[Timed]:
         """Times posts to a room that many follow, before all of them are cut off and while they come back."""
         quiet: dict[str, list[float]] = {product.name: [] for product in self._products}
         amid: dict[str, list[float]] = {product.name: [] for product in self._products}
-        for number in range(self._plan.rounds):
-            self._tell(f"{STORMS}: round {number + 1} of {self._plan.rounds}")
-            for product in self._products:
-                agents, seconds = product.agents[:POSTERS], 2 * self._plan.seconds
-                storm = self._runner.run(
-                    weather(product.port, agents, product.rooms[0], followers=FOLLOWERS, seconds=seconds)
-                )
-                product.acknowledged += storm.posted
-                quiet[product.name] += storm.quiet
-                amid[product.name] += storm.amid
-                self._notes.append(f"{FOLLOWERS:,} followers were back on {product.name} after {storm.seconds:.1f} s.")
+        back: dict[str, list[str]] = {product.name: [] for product in self._products}
+        for product in self._rounds(STORMS):
+            agents, seconds = product.agents[:POSTERS], 2 * self._plan.seconds
+            storm = self._runner.run(
+                weather(product.port, agents, product.rooms[0], followers=FOLLOWERS, seconds=seconds)
+            )
+            product.acknowledged += storm.posted
+            quiet[product.name] += storm.quiet
+            amid[product.name] += storm.amid
+            back[product.name].append(f"{storm.seconds:.1f}")
+        self._notes += [
+            f"{FOLLOWERS:,} followers on {store.capitalize()} were back after {', '.join(each)} s."
+            for store, each in back.items()
+        ]
         before = Timed(f"a post with {FOLLOWERS:,} followers", quiet, {})
         goals = {store: STORM_GOAL * before.percentile(store, 99) for store in quiet}
         return [before, Timed(f"a post while {FOLLOWERS:,} come back", amid, goals)]
@@ -276,14 +279,12 @@ class Bench:
     def _time_watching(self) -> Timed:
         """Times what a person sees who watches a room; one agent posts four times a second at most."""
         times: dict[str, list[float]] = {product.name: [] for product in self._products}
-        for number in range(self._plan.rounds):
-            self._tell(f"{WATCHING}: round {number + 1} of {self._plan.rounds}")
-            for product in self._products:
-                room, seconds = product.rooms[0], 2 * self._plan.seconds
-                newest = servers.newest(product.port, room)
-                told = self._runner.run(watch(product.port, product.agents[0], room, after=newest, seconds=seconds))
-                product.acknowledged += len(told) + 1
-                times[product.name] += told
+        for product in self._rounds(WATCHING):
+            room, seconds = product.rooms[0], 2 * self._plan.seconds
+            newest = servers.newest(product.port, room)
+            told = self._runner.run(watch(product.port, product.agents[0], room, after=newest, seconds=seconds))
+            product.acknowledged += len(told) + 1
+            times[product.name] += told
         return Timed.alike("a post told by aicq agent watch", times, WATCHING_GOAL_MS)
 
     def _time_searches(self) -> list[Timed]:

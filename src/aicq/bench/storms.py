@@ -13,7 +13,6 @@ from aicq.bench.traffic import Agent
 EVERY = 0.4
 """Seconds between two posts of an agent."""
 
-
 CUT_AT_ONCE = 20
 """Followers who are cut off before those who post, on the same event loop, have their turn."""
 
@@ -38,25 +37,33 @@ async def weather(port: int, agents: Sequence[Agent], room_id: str, *, followers
     """Has agents post to a room that many follow, first quietly for some seconds, then through a storm.
 
     Raises:
-        StartError: A follower got a message twice, out of order, or not at all, or was not back in time.
+        StartError: A post was refused, or a follower got a message twice, out of order, or not at all, or was not back
+            in time.
     """
     times: list[tuple[float, float]] = []
-    async with following(port, room_id, followers) as (room, crowd), asyncio.TaskGroup() as tasks:
+    async with following(port, room_id, followers) as (room, crowd):
         over = asyncio.Event()
-        for number, agent in enumerate(agents):
-            tasks.create_task(_post(port, _stamps(agent, room_id), number * EVERY / len(agents), times, over))
-        began = time.perf_counter()
-        await asyncio.sleep(seconds)
-        cut = time.perf_counter()
-        for number, follower in enumerate(crowd, 1):
-            follower.cut()
-            if number % CUT_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        returning = [tasks.create_task(follower.come_back(port)) for follower in crowd]
-        await asyncio.wait(returning)
-        await room.until(lambda: room.opened == followers)
-        back = time.perf_counter()
-        over.set()
+        posting = asyncio.gather(
+            *(
+                _post(port, _stamps(agent, room_id), number * EVERY / len(agents), times, over)
+                for number, agent in enumerate(agents)
+            )
+        )
+        try:
+            began = time.perf_counter()
+            await asyncio.sleep(seconds)
+            cut = time.perf_counter()
+            for number, follower in enumerate(crowd, 1):
+                follower.cut()
+                if number % CUT_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            await asyncio.gather(*(follower.come_back(port) for follower in crowd))
+            await room.until(lambda: room.opened == followers)
+            back = time.perf_counter()
+        finally:
+            over.set()
+            await posting
+        await room.until(lambda: len(room.times) >= len(times) * followers)
     quiet = [taken for due, taken in times if began <= due < cut]
     amid = [taken for due, taken in times if cut <= due <= back]
     return Storm(quiet, amid, back - cut, len(times))
@@ -76,6 +83,6 @@ async def _post(
         due = time.perf_counter() + after
         while not over.is_set():
             await asyncio.sleep(max(0, due - time.perf_counter()))
-            await connection.ask(next(posts))
+            await connection.ask(next(posts), b"201")
             times.append((due, 1000 * (time.perf_counter() - due)))
             due += EVERY

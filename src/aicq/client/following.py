@@ -40,7 +40,7 @@ async def follow(
     loop = asyncio.get_running_loop()
     heard, pause, place = loop.time(), PAUSE, after
     while True:
-        wait = pause
+        least = 0
         wanted = {**headers()} | ({"Last-Event-ID": place} if place else {})
         try:
             async with http.stream("GET", path, headers=wanted, timeout=SILENCE) as answer:
@@ -49,15 +49,15 @@ async def follow(
                     raise error_in(answer)
                 async for event in events_in(answer):
                     heard, place = loop.time(), event.place
-                    wait = pause = event.pause or pause
+                    pause = event.pause or pause
                     if event.entry is not None:
                         yield event.entry
         except LOST as error:
             if loop.time() - heard > patience:
                 raise error if isinstance(error, AICQError) else Unreachable from error
             if isinstance(error, AICQError):
-                wait = max(wait, error.retry_after or 0)
-        await asyncio.sleep(wait)
+                least = error.retry_after or 0
+        await asyncio.sleep(max(pause, least))
 
 
 class StreamEvent(NamedTuple):

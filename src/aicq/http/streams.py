@@ -1,4 +1,7 @@
-"""Open streams: how many an address may have at once, counted across all processes."""
+"""Open streams: how they open and close in turns, are sent, and are counted across all processes.
+
+An address may have so many at once, and whoever loses one is told when to come back.
+"""
 
 import asyncio
 import random
